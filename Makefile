@@ -1,0 +1,28 @@
+# A thin front for meson; everything real is in meson.build.
+BUILD ?= build
+
+.PHONY: all deps demo test test-long install clean
+
+all: $(BUILD)/build.ninja
+	ninja -C $(BUILD)
+
+$(BUILD)/build.ninja: | deps
+	meson setup $(BUILD)
+
+deps:
+	@tools/deps.sh
+
+demo: all
+	@tools/demo.sh $(BUILD)/culvert
+
+test: deps
+	@tools/test.sh $(BUILD)
+
+test-long: test
+	@tools/test-long.sh $(BUILD)
+
+install: all
+	meson install -C $(BUILD)
+
+clean:
+	rm -rf $(BUILD) $(BUILD)-asan

@@ -1,0 +1,20 @@
+#!/bin/sh
+# Install what building and testing need on Debian 12, if it is missing.
+set -eu
+want="gcc meson ninja-build pkg-config libev-dev libssl-dev libc-ares-dev
+	libcmocka-dev iproute2 iperf3 dnsmasq-base bind9-dnsutils nftables
+	python3 mandoc ethtool procps"
+missing=
+for p in $want; do
+	dpkg-query -W -f '${Status}' "$p" 2>/dev/null |
+		grep -q '^install ok installed$' || missing="$missing $p"
+done
+[ -n "$missing" ] || exit 0
+if [ "$(id -u)" -ne 0 ]; then
+	echo "deps: missing packages:$missing; run as root:" \
+		"apt-get install$missing" >&2
+	exit 1
+fi
+echo "deps: installing$missing"
+apt-get update -qq
+DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $missing >/dev/null
