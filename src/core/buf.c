@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: MIT */
+#include "core/buf.h"
+
+/* an odd number of cache lines, so that buffers do not alias in the cache */
+enum { LARGE = CV_HEADROOM + CV_PACKET_MAX + CV_TAILROOM + 333 };
+enum { SMALL = CV_HEADROOM + CV_SMALL + CV_TAILROOM };
+
+void cv_pool_init(struct cv_pool *p, const struct cv_env *env, size_t max)
+{
+	*p = (struct cv_pool){ .env = env, .max = max };
+}
+
+static void drain(struct cv_pool *p, struct cv_buf **list, unsigned *n)
+{
+	while (*list) {
+		struct cv_buf *b = *list;
+		size_t size = sizeof *b + b->cap;
+		*list = b->next;
+		p->bytes -= size;
+		p->env->free(p->env->user, b, size);
+	}
+	*n = 0;
+}
+
+void cv_pool_trim(struct cv_pool *p)
+{
+	drain(p, &p->small, &p->nsmall);
+	drain(p, &p->large, &p->nlarge);
+}
+
+void cv_pool_clear(struct cv_pool *p)
+{
+	cv_pool_trim(p);
+}
+
+static struct cv_buf *get(
+	struct cv_pool *p, struct cv_buf **list, unsigned *n, uint32_t cap)
+{
+	struct cv_buf *b = *list;
+	if (b) {
+		*list = b->next;
+		(*n)--;
+	} else {
+		size_t size = sizeof *b + cap;
+		if (p->bytes + size > p->max)
+			return NULL;
+		b = p->env->alloc(p->env->user, size);
+		if (!b)
+			return NULL;
+		p->bytes += size;
+		p->allocs++;
+		b->cap = cap;
+	}
+	b->next = NULL;
+	b->time = 0;
+	b->off = CV_HEADROOM;
+	b->len = b->dgrams = b->opens = b->sent = 0;
+	return b;
+}
+
+struct cv_buf *cv_buf_small(struct cv_pool *p)
+{
+	return get(p, &p->small, &p->nsmall, SMALL);
+}
+
+struct cv_buf *cv_buf_large(struct cv_pool *p)
+{
+	return get(p, &p->large, &p->nlarge, LARGE);
+}
+
+void cv_buf_free(struct cv_pool *p, struct cv_buf *b)
+{
+	if (!b)
+		return;
+	bool small = b->cap == SMALL;
+	struct cv_buf **list = small ? &p->small : &p->large;
+	b->next = *list;
+	*list = b;
+	if (small)
+		p->nsmall++;
+	else
+		p->nlarge++;
+}
+
+void cv_bufq_push(struct cv_bufq *q, struct cv_buf *b)
+{
+	b->next = NULL;
+	if (q->tail)
+		q->tail->next = b;
+	else
+		q->head = b;
+	q->tail = b;
+	q->count++;
+	q->bytes += b->len;
+}
+
+void cv_bufq_unshift(struct cv_bufq *q, struct cv_buf *b)
+{
+	b->next = q->head;
+	q->head = b;
+	if (!q->tail)
+		q->tail = b;
+	q->count++;
+	q->bytes += b->len;
+}
+
+struct cv_buf *cv_bufq_pop(struct cv_bufq *q)
+{
+	struct cv_buf *b = q->head;
+	if (!b)
+		return NULL;
+	q->head = b->next;
+	if (!q->head)
+		q->tail = NULL;
+	q->count--;
+	q->bytes -= b->len;
+	b->next = NULL;
+	return b;
+}
+
+void cv_bufq_clear(struct cv_bufq *q, struct cv_pool *p)
+{
+	struct cv_buf *b;
+	while ((b = cv_bufq_pop(q)))
+		cv_buf_free(p, b);
+}

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * buf.h - packets being built, and the pool they come from
+ *
+ * A buffer holds one packet: CV_HEADROOM bytes in front, where record and
+ * packet header are written, its frames, and CV_TAILROOM bytes behind for
+ * the tag.  Nothing is copied between being queued and being sent.
+ */
+#ifndef CV_BUF_H
+#define CV_BUF_H
+
+#include "core/limits.h"
+
+struct cv_buf {
+	struct cv_buf *next;
+	cv_time time;	 /* when the first datagram in it arrived */
+	uint32_t off;	 /* first used byte of data[] */
+	uint32_t len;	 /* used bytes */
+	uint32_t cap;	 /* bytes of data[] */
+	uint32_t dgrams; /* datagrams inside */
+	uint32_t opens;	 /* OPEN frames inside */
+	uint32_t sent;	 /* bytes a stream link already wrote */
+	uint8_t data[];
+};
+
+struct cv_bufq {
+	struct cv_buf *head, *tail;
+	uint32_t count;
+	size_t bytes;
+};
+
+/** struct cv_pool - free buffers of two sizes, under one ceiling */
+struct cv_pool {
+	const struct cv_env *env;
+	struct cv_buf *small, *large; /* free lists */
+	unsigned nsmall, nlarge;      /* their lengths */
+	size_t bytes, max;	      /* allocated, allowed */
+	uint64_t allocs;	      /* times the allocator was asked */
+};
+
+void cv_pool_init(struct cv_pool *, const struct cv_env *, size_t max);
+void cv_pool_clear(struct cv_pool *);
+
+/** cv_buf_small() - room for CV_SMALL bytes; NULL at the ceiling */
+struct cv_buf *cv_buf_small(struct cv_pool *);
+
+/** cv_buf_large() - room for CV_PACKET_MAX bytes; NULL at the ceiling */
+struct cv_buf *cv_buf_large(struct cv_pool *);
+
+/** cv_buf_free() - give a buffer back; NULL is fine */
+void cv_buf_free(struct cv_pool *, struct cv_buf *);
+
+/** cv_pool_trim() - return all free buffers to the allocator */
+void cv_pool_trim(struct cv_pool *);
+
+static inline uint8_t *cv_buf_data(struct cv_buf *b)
+{
+	return b->data + b->off;
+}
+
+static inline uint8_t *cv_buf_end(struct cv_buf *b)
+{
+	return b->data + b->off + b->len;
+}
+
+/** cv_buf_room() - bytes that may be appended, tailroom kept free */
+static inline size_t cv_buf_room(const struct cv_buf *b)
+{
+	return b->cap - CV_TAILROOM - b->off - b->len;
+}
+
+void cv_bufq_push(struct cv_bufq *, struct cv_buf *);
+void cv_bufq_unshift(struct cv_bufq *, struct cv_buf *);
+struct cv_buf *cv_bufq_pop(struct cv_bufq *);
+void cv_bufq_clear(struct cv_bufq *, struct cv_pool *);
+
+#endif

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MIT */
+/* frame.h - the frames inside a packet; doc/protocol.md, section 5 */
+#ifndef CV_FRAME_H
+#define CV_FRAME_H
+
+#include "core/limits.h"
+
+enum cv_frame_type {
+	CV_FRAME_PADDING = 0x00,
+	CV_FRAME_PING = 0x01,
+	CV_FRAME_PONG = 0x02,
+	CV_FRAME_CLOSE = 0x03,
+	CV_FRAME_TIME = 0x04,
+	CV_FRAME_OPEN = 0x08,
+	CV_FRAME_OPENED = 0x09,
+	CV_FRAME_RESET = 0x0a,
+	CV_FRAME_DGRAM = 0x10,
+};
+
+/** Why a flow ended, on the wire. */
+enum cv_reset {
+	CV_RESET_DONE,	  /* its owner closed it, or it was idle */
+	CV_RESET_UNKNOWN, /* no such flow here: open it again */
+	CV_RESET_REFUSED, /* policy: the target is not allowed */
+	CV_RESET_TARGET,  /* the target's URL or name makes no sense */
+	CV_RESET_LIMIT,	  /* no room for another flow */
+	CV_RESET_SYSTEM,  /* the system refused a socket or an address */
+	CV_RESET_N,
+};
+
+/** struct cv_frame - one decoded frame; pointers reach into the packet */
+struct cv_frame {
+	uint8_t type;	 /* enum cv_frame_type */
+	uint8_t kind;	 /* OPEN: enum cv_kind */
+	uint32_t time;	 /* TIME: sender's clock, µs, modulo 2^32 */
+	uint64_t flow;	 /* OPEN, OPENED, RESET, DGRAM */
+	uint64_t value;	 /* PING, PONG: opaque; RESET, CLOSE: code */
+	uint32_t seg;	 /* DGRAM: size of each datagram but the last */
+	uint32_t len;	 /* OPEN, DGRAM: bytes of data */
+	uint8_t *data;	 /* OPEN: target; DGRAM: payload */
+};
+
+enum {
+	CV_VARINT_MAX = 8,
+	/* type, flow, segment size, length in the four-byte form */
+	CV_DGRAM_HEAD = 1 + 8 + 4 + 4,
+};
+
+/** cv_varint_put() - RFC 9000 section 16; returns bytes written */
+size_t cv_varint_put(uint8_t *p, uint64_t v);
+
+/** cv_varint_put4() - the four-byte form, for a length patched later */
+void cv_varint_put4(uint8_t *p, uint32_t v);
+
+/** cv_varint_get() - advances *@p; false if @end comes first */
+bool cv_varint_get(uint8_t **p, const uint8_t *end, uint64_t *v);
+
+/**
+ * cv_frame_next() - Decode the frame at *@p and step over it
+ *
+ * Return: 1, 0 at @end, CULVERT_EPROTO if what is there is no frame
+ */
+int cv_frame_next(uint8_t **p, uint8_t *end, struct cv_frame *f);
+
+/** cv_frame_put() - Encode PING, PONG, CLOSE, TIME, OPENED or RESET
+ * @p:		room for 24 bytes
+ * Return: bytes written
+ */
+size_t cv_frame_put(uint8_t *p, const struct cv_frame *f);
+
+/** cv_frame_put_open() - Encode OPEN; @p has room for 16 + @f->len bytes */
+size_t cv_frame_put_open(uint8_t *p, const struct cv_frame *f);
+
+#endif

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: MIT */
+#include "core/txq.h"
+
+#include <string.h>
+
+/* the chunk to append to: the newest one if it is young and has room */
+static struct cv_buf *tail(struct cv_txq *t, struct cv_pool *pool,
+	size_t need, uint32_t limit, cv_time now)
+{
+	struct cv_buf *b = t->q.tail;
+	if (b && b->len < limit && cv_buf_room(b) >= need &&
+		now - b->time <= CV_CHUNK_SPAN)
+		return b;
+	b = cv_buf_large(pool);
+	if (!b)
+		return NULL;
+	b->time = now;
+	b->len = (uint32_t)cv_frame_put(cv_buf_data(b),
+		&(struct cv_frame){ .type = CV_FRAME_TIME,
+			.time = (uint32_t)now });
+	t->seg = 0;
+	cv_bufq_push(&t->q, b);
+	return b;
+}
+
+static void append(struct cv_txq *t, struct cv_buf *b, const void *p, size_t n)
+{
+	memcpy(cv_buf_end(b), p, n);
+	b->len += (uint32_t)n;
+	t->q.bytes += n;
+}
+
+static void begin_train(
+	struct cv_txq *t, struct cv_buf *b, uint64_t flow, uint32_t seg)
+{
+	uint8_t head[CV_DGRAM_HEAD];
+	size_t n = 1;
+	head[0] = CV_FRAME_DGRAM;
+	n += cv_varint_put(head + n, flow);
+	n += cv_varint_put(head + n, seg);
+	cv_varint_put4(head + n, 0);
+	append(t, b, head, n + 4);
+	t->flow = flow;
+	t->seg = seg;
+	t->train = 0;
+	t->train_at = b->len - 4;
+}
+
+/* as much of the train as fits; returns bytes taken */
+static uint32_t put_some(struct cv_txq *t, struct cv_buf *b, uint64_t flow,
+	const struct cv_frame *f)
+{
+	bool joins = t->seg && t->flow == flow &&
+		(t->seg == f->seg || (f->len == f->seg && f->len < t->seg));
+	if (!joins)
+		begin_train(t, b, flow, f->seg);
+	uint32_t n = f->len, room = (uint32_t)cv_buf_room(b);
+	if (n > room)
+		n = room / f->seg * f->seg;
+	append(t, b, f->data, n);
+	t->train += n;
+	cv_varint_put4(cv_buf_data(b) + t->train_at, t->train);
+	b->dgrams += f->seg ? (n + f->seg - 1) / f->seg : 1;
+	/* after a short or empty datagram a train is complete */
+	if (!t->seg || t->train % t->seg)
+		t->seg = 0;
+	return n;
+}
+
+void cv_txq_put(struct cv_txq *t, struct cv_pool *pool, uint64_t flow,
+	const struct cv_frame *train, uint32_t limit, cv_time now,
+	uint64_t *lost)
+{
+	struct cv_frame f = *train;
+	do {
+		struct cv_buf *b = tail(
+			t, pool, CV_DGRAM_HEAD + f.seg, limit, now);
+		if (!b) {
+			*lost += f.seg ? (f.len + f.seg - 1) / f.seg : 1;
+			return;
+		}
+		uint32_t n = put_some(t, b, flow, &f);
+		f.data += n;
+		f.len -= n;
+		if (f.len && f.len < f.seg)
+			f.seg = f.len;
+	} while (f.len);
+}
+
+int cv_txq_open(struct cv_txq *t, struct cv_pool *pool,
+	const struct cv_frame *f, cv_time now)
+{
+	struct cv_buf *b = tail(t, pool, 16 + f->len, CV_PACKET_MAX, now);
+	if (!b)
+		return CULVERT_ENOMEM;
+	size_t n = cv_frame_put_open(cv_buf_end(b), f);
+	b->len += (uint32_t)n;
+	t->q.bytes += n;
+	b->opens++;
+	t->seg = 0;
+	return 0;
+}
+
+struct cv_buf *cv_txq_take(struct cv_txq *t)
+{
+	if (t->q.head == t->q.tail)
+		t->seg = 0;
+	return cv_bufq_pop(&t->q);
+}
+
+cv_time cv_txq_oldest(const struct cv_txq *t)
+{
+	return t->q.head ? t->q.head->time : CV_NEVER;
+}

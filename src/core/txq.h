@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * txq.h - a session's datagrams on their way out
+ *
+ * DOC: A datagram is copied once, from the buffer it was received in to the
+ * end of the newest chunk, and a chunk is already a packet: sealing happens
+ * in place.  Datagrams of one flow and one size that follow each other share
+ * a frame (a train).  Nothing is sealed before a link can take it, so that
+ * what waits can still be dropped: whole chunks, the oldest first, by age.
+ */
+#ifndef CV_TXQ_H
+#define CV_TXQ_H
+
+#include "core/buf.h"
+#include "core/frame.h"
+
+struct cv_txq {
+	struct cv_bufq q;  /* chunks, oldest first */
+	uint64_t flow;	   /* of the train at the very end, ... */
+	uint32_t seg;	   /* its segment size, 0: nothing can be added */
+	uint32_t train;	   /* its bytes so far */
+	uint32_t train_at; /* where its length stands in the tail chunk */
+};
+
+/**
+ * cv_txq_put() - Append a datagram or a train
+ * @flow:	flow id as the peer knows it
+ * @len:	bytes at @data
+ * @seg:	size of each datagram but the last, which may be shorter
+ * @limit:	bytes at which a chunk is closed
+ * @lost:	increased by the datagrams for which there was no buffer
+ */
+void cv_txq_put(struct cv_txq *, struct cv_pool *, uint64_t flow,
+	const struct cv_frame *train, uint32_t limit, cv_time now,
+	uint64_t *lost);
+
+/** cv_txq_open() - Append an OPEN frame; 0 or CULVERT_ENOMEM */
+int cv_txq_open(struct cv_txq *, struct cv_pool *, const struct cv_frame *,
+	cv_time now);
+
+/** cv_txq_take() - The oldest chunk, or NULL; the caller owns it */
+struct cv_buf *cv_txq_take(struct cv_txq *);
+
+/** cv_txq_oldest() - arrival of the oldest datagram, or CV_NEVER */
+cv_time cv_txq_oldest(const struct cv_txq *);
+
+#endif
