@@ -1,7 +1,23 @@
 /* SPDX-License-Identifier: MIT */
 #include "core/frame.h"
 
+#include <assert.h>
 #include <string.h>
+
+static const char *const reset_name[] = {
+	[CV_RESET_DONE] = "done",
+	[CV_RESET_UNKNOWN] = "unknown_flow",
+	[CV_RESET_REFUSED] = "not_allowed",
+	[CV_RESET_TARGET] = "bad_target",
+	[CV_RESET_LIMIT] = "flow_limit",
+	[CV_RESET_SYSTEM] = "system_error",
+};
+static_assert(CV_COUNT(reset_name) == CV_RESET_N, "every reset has a name");
+
+const char *cv_reset_name(uint64_t code)
+{
+	return code < CV_RESET_N ? reset_name[code] : "unknown_code";
+}
 
 size_t cv_varint_put(uint8_t *p, uint64_t v)
 {

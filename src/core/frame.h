@@ -28,6 +28,9 @@ enum cv_reset {
 	CV_RESET_N,
 };
 
+/** cv_reset_name() - in words, for logs; any number is fine */
+const char *cv_reset_name(uint64_t code);
+
 /** struct cv_frame - one decoded frame; pointers reach into the packet */
 struct cv_frame {
 	uint8_t type;	 /* enum cv_frame_type */

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+/* edge.h - what the core knows of an edge: the other vtable */
+#ifndef CV_EDGE_H
+#define CV_EDGE_H
+
+#include "core/flow.h"
+
+struct cv_edge;
+
+/**
+ * struct cv_edge_ops
+ * @open:	a peer wants a flow to @target (a URL, @len bytes); 0, an
+ *		error, or 1: cv_flow_opened() or cv_flow_refused() will follow
+ * @dgram:	deliver a train; the bytes stay valid until @flush
+ * @flush:	write everything that @dgram was given
+ * @close:	the flow ends; forget it
+ *
+ * An edge never calls back into the core from here.
+ */
+struct cv_edge_ops {
+	const char *name;
+	int (*open)(struct cv_edge *, struct cv_end *, const char *target,
+		size_t len, cv_time now);
+	void (*dgram)(struct cv_edge *, struct cv_end *,
+		const struct cv_frame *train);
+	void (*flush)(struct cv_edge *);
+	void (*close)(struct cv_edge *, struct cv_end *);
+};
+
+struct cv_edge {
+	const struct cv_edge_ops *ops;
+	struct cv_node *node;
+	struct cv_list dirty; /* the node's: has trains to flush */
+};
+
+#endif

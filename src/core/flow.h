@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * flow.h - one conversation with two ends
+ *
+ * An end is on an edge or in a session.  States:
+ *
+ *	OPENING	the peer has not confirmed yet; datagrams may be sent, an
+ *		OPEN frame goes in front of the first of each epoch
+ *	OPEN	the peer confirmed
+ *
+ * A flow opened by the peer is OPEN from the start.
+ */
+#ifndef CV_FLOW_H
+#define CV_FLOW_H
+
+#include "core/addr.h"
+#include "core/frame.h"
+#include "core/hash.h"
+#include "core/list.h"
+#include "core/stats.h"
+
+struct cv_edge;
+struct cv_node;
+struct cv_session;
+
+enum cv_kind {
+	CV_KIND_STREAM = 1,
+	CV_KIND_DGRAM = 2,
+	CV_KIND_PACKET = 3,
+};
+
+enum cv_flow_state {
+	CV_FLOW_OPENING,
+	CV_FLOW_OPEN,
+	CV_FLOW_N,
+};
+
+struct cv_end {
+	struct cv_edge *edge;	    /* on an edge, or ... */
+	struct cv_session *session; /* ... in a session */
+	union {
+		void *ctx;   /* the edge's */
+		uint64_t id; /* the session's, as we write it on the wire */
+	};
+	uint64_t side; /* which of the flow's ends this is */
+};
+
+struct cv_flow {
+	struct cv_end end[2];	/* [0] opened it */
+	struct cv_hnode by_addr; /* edge, src, dst */
+	struct cv_hnode by_id;	/* session, id */
+	struct cv_list lru;	/* all flows, longest idle first */
+	struct cv_list peers;	/* flows of the session */
+	struct cv_addr src;	/* the local client */
+	struct cv_addr dst;	/* the local address it sent to */
+	const char *target;	/* what to OPEN; belongs to the rule */
+	cv_time used;
+	uint32_t epoch; /* of the OPEN that is under way */
+	uint8_t kind, state;
+	uint64_t tx, rx; /* datagrams away from and to end[0] */
+};
+
+struct cv_flows {
+	const struct cv_env *env;
+	struct cv_htab by_addr, by_id;
+	struct cv_list lru;
+	uint64_t key[2];
+	size_t count, max;
+	cv_time idle; /* 0: never */
+};
+
+static inline struct cv_flow *cv_end_flow(struct cv_end *e)
+{
+	return CV_CONTAINER(e - e->side, struct cv_flow, end[0]);
+}
+
+static inline struct cv_end *cv_end_other(struct cv_end *e)
+{
+	return e->side ? e - 1 : e + 1;
+}
+
+int cv_flows_init(struct cv_flows *, const struct cv_env *, size_t max);
+void cv_flows_clear(struct cv_flows *);
+
+/** cv_flow_find() - by local edge and addresses, or NULL */
+struct cv_flow *cv_flow_find(struct cv_flows *, const struct cv_edge *,
+	const struct cv_addr *src, const struct cv_addr *dst);
+
+/** cv_flow_find_id() - by session and wire id, or NULL */
+struct cv_flow *cv_flow_find_id(
+	struct cv_flows *, const struct cv_session *, uint64_t id);
+
+/** cv_flow_new() - an entry with no ends; NULL at the limit */
+struct cv_flow *cv_flow_new(struct cv_flows *, enum cv_kind, cv_time now);
+
+/** cv_flow_set_addr(), cv_flow_set_id() - make it findable */
+void cv_flow_set_addr(struct cv_flows *, struct cv_flow *, struct cv_edge *,
+	const struct cv_addr *src, const struct cv_addr *dst);
+void cv_flow_set_id(struct cv_flows *, struct cv_flow *, unsigned side,
+	struct cv_session *, uint64_t id);
+
+/** cv_flow_touch() - it was used */
+void cv_flow_touch(struct cv_flows *, struct cv_flow *, cv_time now);
+
+/** cv_flow_free() - take it out of all tables; its ends were told */
+void cv_flow_free(struct cv_flows *, struct cv_flow *);
+
+/** cv_flows_deadline() - when the longest idle flow expires */
+cv_time cv_flows_deadline(const struct cv_flows *);
+
+#endif

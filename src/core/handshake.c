@@ -1,0 +1,316 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * handshake.c - initiation, response, cookie; doc/protocol.md, section 4
+ *
+ * DOC: Nothing is remembered of a packet until everything in it verified.
+ * The order of checks is the order of their cost: length, mac1, cookie (only
+ * under load), then Diffie-Hellman.
+ */
+#include "core/node.h"
+
+#include <string.h>
+
+static struct cv_hello our_hello(struct cv_node *node, cv_time now)
+{
+	return (struct cv_hello){
+		.version = 1,
+		.max_age = (uint32_t)node->max_age,
+		.stamp = node->env.wall + now,
+		.instance = node->instance,
+	};
+}
+
+static int add_macs(struct cv_session *s, const uint8_t receiver[CV_KEY],
+	uint8_t *p, size_t at, cv_time now)
+{
+	struct cv_node *node = s->node;
+	int err = cv_mac1(node->crypto, p + at, receiver, p, at);
+	if (err)
+		return err;
+	memcpy(s->mac1, p + at, CV_MAC);
+	memset(p + at + CV_MAC, 0, CV_MAC);
+	if (!s->cookie_at || now - s->cookie_at > CV_COOKIE_LIFE)
+		return 0;
+	/* mac2 covers everything before it, mac1 included */
+	uint8_t key[CV_KEY] = { 0 };
+	memcpy(key, s->cookie, CV_MAC);
+	return cv_crypto_mac(
+		node->crypto, p + at + CV_MAC, key, p, at + CV_MAC);
+}
+
+void cv_handshake_stop(struct cv_session *s)
+{
+	if (s->hs_sent)
+		cv_htab_del(&s->node->by_hello, &s->hs_by_index);
+	s->hs_sent = 0;
+	cv_noise_wipe(&s->hs);
+	cv_buf_free(&s->node->pool, s->hello);
+	s->hello = NULL;
+}
+
+static int write_init(struct cv_session *s, struct cv_buf *b, cv_time now)
+{
+	struct cv_node *node = s->node;
+	struct cv_hello hello = our_hello(node, now);
+	uint8_t *p = cv_buf_data(b), e[CV_KEY];
+
+	if (s->plain) {
+		cv_head_put(p, CV_PACKET_PLAIN_INIT, s->hs_index);
+		memcpy(p + 8, node->pub, CV_KEY);
+		cv_hello_put(p + 8 + CV_KEY, &hello);
+		b->len = CV_PLAIN_INIT_SIZE;
+		return 0;
+	}
+	cv_head_put(p, CV_PACKET_INIT, s->hs_index);
+	int err = cv_noise_init(
+		&s->hs, node->crypto, node->priv, s->pub, CV_PROLOGUE);
+	memcpy(s->hs.psk, s->psk, CV_KEY);
+	cv_hello_put(p + CV_INIT_NOISE + 80, &hello);
+	node->env.random(node->env.user, e, sizeof e);
+	if (!err)
+		err = cv_noise_write1(
+			&s->hs, e, node->pub, p + CV_INIT_NOISE, CV_HELLO);
+	cv_crypto_wipe(e, sizeof e);
+	if (!err)
+		err = add_macs(s, s->pub, p, CV_INIT_MAC1, now);
+	b->len = CV_INIT_SIZE;
+	return err;
+}
+
+int cv_handshake_start(struct cv_session *s, cv_time now)
+{
+	cv_handshake_stop(s);
+	struct cv_buf *b = cv_buf_small(&s->node->pool);
+	if (!b)
+		return CULVERT_ENOMEM;
+	s->hs_index = cv_node_new_index(s->node);
+	int err = write_init(s, b, now);
+	if (err) {
+		cv_buf_free(&s->node->pool, b);
+		return err;
+	}
+	s->hello = b;
+	s->hs_sent = now ? now : 1;
+	cv_htab_add(&s->node->by_hello, &s->hs_by_index, s->hs_index);
+	if (s->link)
+		cv_node_dirty(s->node, s->link);
+	return 0;
+}
+
+/* responder: the answer waits in s->hello until the link takes it */
+static int respond(struct cv_session *s, struct cv_link *link,
+	struct cv_noise *noise, uint64_t remote, const struct cv_hello *theirs,
+	cv_time now)
+{
+	struct cv_node *node = s->node;
+	struct cv_hello hello = our_hello(node, now);
+	struct cv_buf *b = cv_buf_small(&node->pool);
+	if (!b)
+		return CULVERT_ENOMEM;
+	uint8_t *p = cv_buf_data(b), e[CV_KEY];
+	uint64_t index = cv_node_new_index(node);
+	int err = 0;
+
+	cv_head_put(p, noise ? CV_PACKET_RESPONSE : CV_PACKET_PLAIN_RESPONSE,
+		remote);
+	cv_put64(p + 8, index);
+	if (noise) {
+		cv_hello_put(p + CV_RESPONSE_NOISE + CV_KEY, &hello);
+		node->env.random(node->env.user, e, sizeof e);
+		err = cv_noise_write2(noise, e, p + CV_RESPONSE_NOISE, CV_HELLO);
+		cv_crypto_wipe(e, sizeof e);
+		if (!err)
+			err = add_macs(s, s->pub, p, CV_RESPONSE_MAC1, now);
+		b->len = CV_RESPONSE_SIZE;
+	} else {
+		cv_hello_put(p + 16, &hello);
+		b->len = CV_PLAIN_RESPONSE_SIZE;
+	}
+	if (!err)
+		err = cv_keys_install(
+			s, noise, index, remote, theirs, false, now);
+	if (err) {
+		cv_buf_free(&node->pool, b);
+		return err;
+	}
+	if (link->replies.count < CV_REPLY_BUFS)
+		cv_bufq_push(&link->replies, b);
+	else
+		cv_buf_free(&node->pool, b);
+	cv_node_dirty(node, link);
+	return 0;
+}
+
+static int check_mac1(struct cv_node *node, const uint8_t *p, size_t at)
+{
+	uint8_t mac[CV_MAC];
+	if (cv_mac1(node->crypto, mac, node->pub, p, at))
+		return CV_DROP_BAD_MAC;
+	return cv_crypto_equal(mac, p + at, CV_MAC) ? 0 : CV_DROP_BAD_MAC;
+}
+
+/* under load: only who received our cookie may cost us Diffie-Hellman */
+static int check_cookie(struct cv_node *node, struct cv_link *link,
+	const uint8_t *p, size_t at, cv_time now)
+{
+	uint8_t cookie[CV_MAC], key[CV_KEY] = { 0 }, mac[CV_MAC];
+	if (cv_cookie_make(&node->cookies, node->crypto, &node->env,
+		    &link->remote, now, cookie))
+		return CV_DROP_UNDER_LOAD;
+	memcpy(key, cookie, CV_MAC);
+	if (!cv_crypto_mac(node->crypto, mac, key, p, at + CV_MAC) &&
+		cv_crypto_equal(mac, p + at + CV_MAC, CV_MAC))
+		return 0;
+	struct cv_buf *b = link->replies.count < CV_REPLY_BUFS
+		? cv_buf_small(&node->pool)
+		: NULL;
+	if (!b)
+		return CV_DROP_UNDER_LOAD;
+	b->len = CV_COOKIE_SIZE;
+	if (cv_cookie_seal(node->crypto, &node->env, node->pub,
+		    cv_get64(p) & CV_INDEX_MASK, p + at, cookie,
+		    cv_buf_data(b))) {
+		cv_buf_free(&node->pool, b);
+		return CV_DROP_UNDER_LOAD;
+	}
+	cv_bufq_push(&link->replies, b);
+	cv_node_dirty(node, link);
+	return CV_DROP_UNDER_LOAD;
+}
+
+static int plain_init(struct cv_node *node, struct cv_link *link, uint8_t *p,
+	size_t len, cv_time now)
+{
+	struct cv_hello hello;
+	if (len != CV_PLAIN_INIT_SIZE)
+		return CV_DROP_MALFORMED;
+	cv_hello_get(p + 8 + CV_KEY, &hello);
+	if (hello.version != 1)
+		return CV_DROP_MALFORMED;
+	struct cv_session *s = cv_node_find(node, p + 8);
+	if (!s && node->nsessions < CV_PLAIN_MAX)
+		s = cv_session_new(node, p + 8, true);
+	if (!s)
+		return CV_DROP_NO_BUFFER;
+	s->temporary = true;
+	return respond(s, link, NULL, cv_get64(p) & CV_INDEX_MASK, &hello, now)
+		? CV_DROP_NO_BUFFER
+		: 0;
+}
+
+static int sealed_init(struct cv_node *node, struct cv_link *link, uint8_t *p,
+	struct cv_noise *noise, cv_time now)
+{
+	struct cv_hello hello;
+	if (cv_noise_init(noise, node->crypto, node->priv, node->pub,
+		    CV_PROLOGUE) ||
+		cv_noise_read1(noise, p + CV_INIT_NOISE, CV_HELLO))
+		return CV_DROP_FORGED;
+	struct cv_session *s = cv_node_find(node, noise->rs);
+	if (!s)
+		return CV_DROP_UNKNOWN_PEER;
+	cv_hello_get(p + CV_INIT_NOISE + 80, &hello);
+	if (hello.version != 1)
+		return CV_DROP_MALFORMED;
+	if (hello.stamp <= s->stamp)
+		return CV_DROP_STALE_HELLO;
+	memcpy(noise->psk, s->psk, CV_KEY);
+	if (respond(s, link, noise, cv_get64(p) & CV_INDEX_MASK, &hello, now))
+		return CV_DROP_NO_BUFFER;
+	s->stamp = hello.stamp;
+	return 0;
+}
+
+int cv_handshake_init(struct cv_node *node, struct cv_link *link, uint8_t *p,
+	size_t len, cv_time now)
+{
+	bool plain = p[0] == CV_PACKET_PLAIN_INIT;
+	struct cv_noise noise;
+
+	if (plain != node->plain)
+		return CV_DROP_PLAIN;
+	if (!node->accepts || node->draining)
+		return CV_DROP_UNKNOWN_PEER;
+	if (plain)
+		return plain_init(node, link, p, len, now);
+	if (len != CV_INIT_SIZE)
+		return CV_DROP_MALFORMED;
+	int drop = check_mac1(node, p, CV_INIT_MAC1);
+	if (!drop && cv_cookies_loaded(&node->cookies, now))
+		drop = check_cookie(node, link, p, CV_INIT_MAC1, now);
+	if (drop)
+		return drop;
+	drop = sealed_init(node, link, p, &noise, now);
+	cv_noise_wipe(&noise);
+	return drop;
+}
+
+static struct cv_session *by_hello(struct cv_node *node, uint64_t index)
+{
+	struct cv_hnode *n = cv_htab_first(&node->by_hello, index);
+	return n ? CV_CONTAINER(n, struct cv_session, hs_by_index) : NULL;
+}
+
+int cv_handshake_response(struct cv_node *node, struct cv_link *link,
+	uint8_t *p, size_t len, cv_time now)
+{
+	bool plain = p[0] == CV_PACKET_PLAIN_RESPONSE;
+	struct cv_hello hello;
+
+	if (plain != node->plain)
+		return CV_DROP_PLAIN;
+	if (len != (plain ? CV_PLAIN_RESPONSE_SIZE : CV_RESPONSE_SIZE))
+		return CV_DROP_MALFORMED;
+	struct cv_session *s = by_hello(node, cv_get64(p) & CV_INDEX_MASK);
+	if (!s || s->link != link)
+		return CV_DROP_UNKNOWN_INDEX;
+	if (plain) {
+		cv_hello_get(p + 16, &hello);
+	} else {
+		int drop = check_mac1(node, p, CV_RESPONSE_MAC1);
+		if (drop)
+			return drop;
+		struct cv_noise noise = s->hs;
+		int err = cv_noise_read2(
+			&noise, p + CV_RESPONSE_NOISE, CV_HELLO);
+		if (!err)
+			s->hs = noise;
+		cv_noise_wipe(&noise);
+		if (err)
+			return CV_DROP_FORGED;
+		cv_hello_get(p + CV_RESPONSE_NOISE + CV_KEY, &hello);
+	}
+	if (hello.version != 1)
+		return CV_DROP_MALFORMED;
+	uint64_t index = s->hs_index;
+	cv_htab_del(&node->by_hello, &s->hs_by_index);
+	cv_time sent = s->hs_sent;
+	s->hs_sent = 0;
+	int err = cv_keys_install(s, plain ? NULL : &s->hs, index,
+		cv_get64(p + 8) & CV_INDEX_MASK, &hello, true, now);
+	cv_handshake_stop(s);
+	if (err)
+		return CV_DROP_NO_BUFFER;
+	link->trusted = true;
+	s->rx_at = now;
+	s->rtt = now - sent;
+	/* our first packet confirms the keys to the responder */
+	cv_session_control(s,
+		&(struct cv_frame){ .type = CV_FRAME_PING, .value = now }, now);
+	cv_session_schedule(s, now);
+	return 0;
+}
+
+int cv_handshake_cookie(
+	struct cv_node *node, const uint8_t *p, size_t len, cv_time now)
+{
+	if (len != CV_COOKIE_SIZE || node->plain)
+		return CV_DROP_MALFORMED;
+	struct cv_session *s = by_hello(node, cv_get64(p) & CV_INDEX_MASK);
+	if (!s)
+		return CV_DROP_UNKNOWN_INDEX;
+	if (cv_cookie_open(node->crypto, s->pub, s->mac1, p, s->cookie))
+		return CV_DROP_FORGED;
+	s->cookie_at = now;
+	return cv_handshake_start(s, now) ? CV_DROP_NO_BUFFER : 0;
+}

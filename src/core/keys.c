@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: MIT */
+#include "core/node.h"
+
+#include <string.h>
+
+bool cv_keys_usable(const struct cv_keys *k, cv_time now)
+{
+	return k && now - k->born < CV_REJECT_AFTER_TIME &&
+		k->number < CV_REJECT_AFTER_MESSAGES;
+}
+
+void cv_keys_drop(struct cv_session *s, struct cv_keys **slot)
+{
+	struct cv_keys *k = *slot;
+	struct cv_node *node = s->node;
+	if (!k)
+		return;
+	*slot = NULL;
+	cv_htab_del(&node->by_index, &k->by_index);
+	cv_aead_free(k->tx);
+	cv_aead_free(k->rx);
+	node->env.free(node->env.user, k, sizeof *k);
+}
+
+static int set_up(struct cv_node *node, struct cv_keys *k,
+	struct cv_noise *noise, bool initiator)
+{
+	uint8_t k1[CV_KEY], k2[CV_KEY];
+	if (!noise)
+		return 0;
+	int err = cv_noise_split(noise, k1, k2);
+	if (!err) {
+		k->tx = cv_aead_new(node->crypto, initiator ? k1 : k2, true);
+		k->rx = cv_aead_new(node->crypto, initiator ? k2 : k1, false);
+		if (!k->tx || !k->rx)
+			err = CULVERT_ENOMEM;
+	}
+	cv_crypto_wipe(k1, sizeof k1);
+	cv_crypto_wipe(k2, sizeof k2);
+	return err;
+}
+
+/* the peer was restarted: it has forgotten our flows, and its own are gone */
+static void check_instance(
+	struct cv_session *s, const struct cv_keys *k, cv_time now)
+{
+	if (s->instance == k->hello.instance)
+		return;
+	bool first = !s->instance;
+	s->instance = k->hello.instance;
+	s->late.known = false;
+	if (first)
+		return;
+	cv_session_new_epoch(s);
+	for (struct cv_list *l = s->flows.next, *next; l != &s->flows;
+		l = next) {
+		struct cv_flow *f = CV_CONTAINER(l, struct cv_flow, peers);
+		next = l->next;
+		if (f->end[0].session == s)
+			cv_flow_close(s->node, f, &f->end[0], CV_RESET_DONE,
+				now);
+		else
+			f->state = CV_FLOW_OPENING;
+	}
+}
+
+void cv_keys_confirmed(struct cv_session *s, struct cv_keys *k, cv_time now)
+{
+	k->confirmed = true;
+	if (k == s->next) {
+		cv_keys_drop(s, &s->prev);
+		s->prev = s->cur;
+		s->cur = s->next;
+		s->next = NULL;
+	}
+	if (k == s->cur)
+		check_instance(s, k, now);
+}
+
+int cv_keys_install(struct cv_session *s, struct cv_noise *noise,
+	uint64_t index, uint64_t remote, const struct cv_hello *hello,
+	bool initiator, cv_time now)
+{
+	struct cv_node *node = s->node;
+	struct cv_keys *k = node->env.alloc(node->env.user, sizeof *k);
+	if (!k)
+		return CULVERT_ENOMEM;
+	int err = set_up(node, k, noise, initiator);
+	if (err) {
+		cv_aead_free(k->tx);
+		cv_aead_free(k->rx);
+		node->env.free(node->env.user, k, sizeof *k);
+		return err;
+	}
+	k->session = s;
+	k->index = index;
+	k->remote = remote;
+	k->hello = *hello;
+	k->born = now;
+	cv_htab_add(&node->by_index, &k->by_index, index);
+	if (initiator) {
+		/* the response proved that the responder has them */
+		cv_keys_drop(s, &s->next);
+		cv_keys_drop(s, &s->prev);
+		s->prev = s->cur;
+		s->cur = k;
+		cv_keys_confirmed(s, k, now);
+	} else {
+		cv_keys_drop(s, &s->next);
+		s->next = k;
+	}
+	node->stats.handshakes++;
+	s->stats.handshakes++;
+	return 0;
+}

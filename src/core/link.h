@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT */
+/* link.h - what the core knows of a link: one of the two vtables */
+#ifndef CV_LINK_H
+#define CV_LINK_H
+
+#include "core/addr.h"
+#include "core/buf.h"
+#include "core/list.h"
+
+struct cv_link;
+struct cv_node;
+struct cv_session;
+
+enum cv_link_flags {
+	CV_LINK_RELIABLE = 1, /* a byte stream: ordered, nothing lost */
+};
+
+/**
+ * struct cv_link_ops
+ * @name:	the URL scheme
+ * @flush:	pull what the node has for this link with cv_node_output()
+ *		and write it; called once per loop turn while the link is dirty.
+ *		Must not call back into the node except cv_node_output().
+ * @close:	the node is done with the link; close and free it.  The link
+ *		must not report itself down.
+ */
+struct cv_link_ops {
+	const char *name;
+	unsigned flags;
+	void (*flush)(struct cv_link *, cv_time now);
+	void (*close)(struct cv_link *, const char *why);
+};
+
+struct cv_link {
+	const struct cv_link_ops *ops;
+	struct cv_addr local, remote;
+
+	/* the node's */
+	struct cv_node *node;
+	struct cv_session *session; /* dialled for, or authenticated as */
+	struct cv_list all, dirty;
+	struct cv_bufq replies; /* stateless ones: cookies */
+	bool blocked;		/* wait for cv_node_writable() */
+	bool trusted;		/* an authenticated packet came in */
+	bool dialled;
+	cv_time up;
+};
+
+#endif

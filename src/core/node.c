@@ -1,0 +1,352 @@
+/* SPDX-License-Identifier: MIT */
+#include "core/node.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+/* a flow that was idle this long may give way to a new one */
+#define GIVES_WAY CV_SEC(10)
+
+int cv_node_init(struct cv_node *n, const struct cv_env *env, size_t memory,
+	size_t flows)
+{
+	memset(n, 0, sizeof *n);
+	n->env = *env;
+	n->max_age = CV_MAX_AGE;
+	cv_list_init(&n->sessions);
+	cv_list_init(&n->links);
+	cv_list_init(&n->dirty_links);
+	cv_list_init(&n->dirty_edges);
+	cv_pool_init(&n->pool, &n->env, memory);
+	cv_timers_init(&n->timers, &n->env);
+	env->random(env->user, n->key, sizeof n->key);
+	env->random(env->user, &n->instance, sizeof n->instance);
+	env->random(env->user, n->pub, sizeof n->pub); /* plain identity */
+	n->crypto = cv_crypto_new();
+	if (!n->crypto || cv_flows_init(&n->flows, &n->env, flows) ||
+		cv_htab_init(&n->by_index, &n->env) ||
+		cv_htab_init(&n->by_hello, &n->env) ||
+		cv_htab_init(&n->by_pub, &n->env)) {
+		cv_node_clear(n);
+		return CULVERT_ENOMEM;
+	}
+	return 0;
+}
+
+void cv_node_clear(struct cv_node *n)
+{
+	while (!cv_list_empty(&n->sessions))
+		cv_session_free(CV_CONTAINER(
+			n->sessions.next, struct cv_session, all));
+	cv_flows_clear(&n->flows);
+	cv_htab_clear(&n->by_index);
+	cv_htab_clear(&n->by_hello);
+	cv_htab_clear(&n->by_pub);
+	cv_timers_clear(&n->timers);
+	cv_pool_clear(&n->pool);
+	cv_crypto_free(n->crypto);
+	cv_crypto_wipe(n->priv, CV_KEY);
+}
+
+int cv_node_set_key(struct cv_node *n, const uint8_t priv[CV_KEY])
+{
+	memcpy(n->priv, priv, CV_KEY);
+	n->keyed = true;
+	return cv_crypto_public(n->pub, n->priv);
+}
+
+void cv_log(struct cv_node *n, enum culvert_log_level level, const char *fmt,
+	...)
+{
+	char line[600];
+	va_list ap;
+	va_start(ap, fmt);
+	vsnprintf(line, sizeof line, fmt, ap);
+	va_end(ap);
+	n->env.log(n->env.user, level, line);
+}
+
+struct cv_session *cv_node_find(struct cv_node *n, const uint8_t pub[CV_KEY])
+{
+	struct cv_hnode *h = cv_htab_first(
+		&n->by_pub, cv_siphash(n->key, pub, CV_KEY));
+	for (; h; h = cv_htab_next(h)) {
+		struct cv_session *s =
+			CV_CONTAINER(h, struct cv_session, by_pub);
+		if (cv_crypto_equal(s->pub, pub, CV_KEY))
+			return s;
+	}
+	return NULL;
+}
+
+uint64_t cv_node_new_index(struct cv_node *n)
+{
+	uint64_t index;
+	do {
+		n->env.random(n->env.user, &index, sizeof index);
+		index &= (UINT64_C(1) << 40) - 1;
+		index |= (uint64_t)n->server << 40;
+	} while (cv_htab_first(&n->by_index, index) ||
+		cv_htab_first(&n->by_hello, index));
+	return index;
+}
+
+void cv_node_dirty(struct cv_node *n, struct cv_link *link)
+{
+	if (!link->blocked && cv_list_empty(&link->dirty))
+		cv_list_append(&n->dirty_links, &link->dirty);
+}
+
+void cv_node_edge_dirty(struct cv_node *n, struct cv_edge *edge)
+{
+	if (cv_list_empty(&edge->dirty))
+		cv_list_append(&n->dirty_edges, &edge->dirty);
+}
+
+void cv_node_link_up(struct cv_node *n, struct cv_link *link,
+	struct cv_session *s, cv_time now)
+{
+	link->node = n;
+	link->up = now;
+	cv_list_init(&link->all);
+	cv_list_init(&link->dirty);
+	cv_list_append(&n->links, &link->all);
+	if (s) {
+		link->dialled = true;
+		cv_session_link_up(s, link, now);
+	}
+}
+
+void cv_node_link_down(struct cv_node *n, struct cv_link *link, cv_time now)
+{
+	struct cv_session *s = link->session;
+	cv_list_del(&link->all);
+	cv_list_del(&link->dirty);
+	cv_bufq_clear(&link->replies, &n->pool);
+	link->session = NULL;
+	if (s && s->link == link)
+		cv_session_link_down(s, now);
+}
+
+void cv_node_writable(struct cv_node *n, struct cv_link *link)
+{
+	link->blocked = false;
+	cv_node_dirty(n, link);
+}
+
+static int data_input(struct cv_node *n, struct cv_link *link, uint8_t *p,
+	size_t len, cv_time now)
+{
+	bool plain = p[0] == CV_PACKET_PLAIN_DATA;
+	size_t tag = plain ? 0 : CV_TAG;
+	if (plain != n->plain)
+		return CV_DROP_PLAIN;
+	if (len < CV_DATA_HEAD + tag)
+		return CV_DROP_MALFORMED;
+	struct cv_hnode *h =
+		cv_htab_first(&n->by_index, cv_get64(p) & CV_INDEX_MASK);
+	if (!h)
+		return CV_DROP_UNKNOWN_INDEX;
+	struct cv_keys *k = CV_CONTAINER(h, struct cv_keys, by_index);
+	uint64_t number = cv_get64(p + 8);
+	size_t body = len - CV_DATA_HEAD - tag;
+
+	if (now - k->born >= CV_REJECT_AFTER_TIME)
+		return CV_DROP_UNKNOWN_INDEX;
+	if (k->rx &&
+		cv_aead_open(k->rx, number, NULL, 0, p + CV_DATA_HEAD, body))
+		return CV_DROP_FORGED;
+	if (!cv_replay_check(&k->replay, number))
+		return CV_DROP_REPLAYED;
+	struct cv_session *s = k->session;
+	int r = cv_session_input(s, k, link, p + CV_DATA_HEAD, body, now);
+	if (r == CULVERT_EREFUSED) { /* CLOSE: an orderly goodbye */
+		cv_node_link_down(n, link, now);
+		link->ops->close(link, "the peer said goodbye");
+		return 0;
+	}
+	return r ? CV_DROP_MALFORMED : 0;
+}
+
+static int dispatch(struct cv_node *n, struct cv_link *link, uint8_t *p,
+	size_t len, cv_time now)
+{
+	if (len < CV_DATA_HEAD)
+		return CV_DROP_MALFORMED;
+	switch (p[0]) {
+	case CV_PACKET_DATA:
+	case CV_PACKET_PLAIN_DATA:
+		return data_input(n, link, p, len, now);
+	case CV_PACKET_INIT:
+	case CV_PACKET_PLAIN_INIT:
+		return cv_handshake_init(n, link, p, len, now);
+	case CV_PACKET_RESPONSE:
+	case CV_PACKET_PLAIN_RESPONSE:
+		return cv_handshake_response(n, link, p, len, now);
+	case CV_PACKET_COOKIE:
+		return cv_handshake_cookie(n, p, len, now);
+	default:
+		return CV_DROP_MALFORMED;
+	}
+}
+
+int cv_node_input(struct cv_node *n, struct cv_link *link, uint8_t *p,
+	size_t len, cv_time now)
+{
+	n->stats.rx_packets++;
+	n->stats.rx_bytes += len;
+	int drop = dispatch(n, link, p, len, now);
+	if (drop)
+		n->stats.drop[drop]++;
+	return drop;
+}
+
+void cv_node_input_done(struct cv_node *n)
+{
+	while (!cv_list_empty(&n->dirty_edges)) {
+		struct cv_edge *e = CV_CONTAINER(
+			n->dirty_edges.next, struct cv_edge, dirty);
+		cv_list_del(&e->dirty);
+		e->ops->flush(e);
+	}
+}
+
+void cv_node_output(struct cv_node *n, struct cv_link *link,
+	struct cv_bufq *out, size_t bytes, cv_time now)
+{
+	struct cv_buf *b;
+	while (out->count < CV_OUT_BUFS && out->bytes < bytes) {
+		b = cv_bufq_pop(&link->replies);
+		if (!b && link->session)
+			b = cv_session_output(link->session, now);
+		if (!b)
+			break;
+		n->stats.tx_packets++;
+		n->stats.tx_bytes += b->len;
+		cv_bufq_push(out, b);
+	}
+}
+
+void cv_node_flush(struct cv_node *n, cv_time now)
+{
+	struct cv_list todo;
+	cv_list_init(&todo);
+	while (!cv_list_empty(&n->dirty_links))
+		cv_list_append(&todo, n->dirty_links.next);
+	while (!cv_list_empty(&todo)) {
+		struct cv_link *link =
+			CV_CONTAINER(todo.next, struct cv_link, dirty);
+		cv_list_del(&link->dirty);
+		link->ops->flush(link, now);
+	}
+}
+
+static cv_time min_time(cv_time a, cv_time b)
+{
+	return a < b ? a : b;
+}
+
+cv_time cv_node_deadline(const struct cv_node *n)
+{
+	return min_time(
+		cv_timers_next(&n->timers), cv_flows_deadline(&n->flows));
+}
+
+void cv_node_tick(struct cv_node *n, cv_time now)
+{
+	cv_timers_run(&n->timers, now);
+	while (cv_flows_deadline(&n->flows) <= now)
+		cv_flow_close(n,
+			CV_CONTAINER(n->flows.lru.next, struct cv_flow, lru),
+			NULL, CV_RESET_DONE, now);
+}
+
+struct cv_flow *cv_node_flow(
+	struct cv_node *n, enum cv_kind kind, cv_time now)
+{
+	struct cv_flows *t = &n->flows;
+	if (t->count >= t->max && t->count) {
+		struct cv_flow *old =
+			CV_CONTAINER(t->lru.next, struct cv_flow, lru);
+		if (now - old->used >= GIVES_WAY)
+			cv_flow_close(n, old, NULL, CV_RESET_DONE, now);
+	}
+	struct cv_flow *f = cv_flow_new(t, kind, now);
+	if (!f)
+		n->stats.drop[CV_DROP_FLOW_LIMIT]++;
+	return f;
+}
+
+struct cv_flow *cv_node_open(struct cv_node *n, struct cv_edge *edge,
+	const struct cv_addr *src, const struct cv_addr *dst,
+	struct cv_session *s, const char *target, cv_time now)
+{
+	struct cv_flow *f = cv_node_flow(n, CV_KIND_DGRAM, now);
+	if (!f)
+		return NULL;
+	cv_flow_set_addr(&n->flows, f, edge, src, dst);
+	cv_flow_set_id(&n->flows, f, 1, s, s->next_id++ << 1);
+	cv_list_append(&s->flows, &f->peers);
+	f->target = target;
+	f->state = CV_FLOW_OPENING;
+	f->epoch = s->epoch - 1;
+	return f;
+}
+
+int cv_flow_send(struct cv_node *n, struct cv_end *from,
+	const struct cv_frame *train, cv_time now)
+{
+	struct cv_flow *f = cv_end_flow(from);
+	struct cv_end *to = cv_end_other(from);
+	uint64_t count = train->seg
+		? (train->len + train->seg - 1) / train->seg
+		: 1;
+
+	cv_flow_touch(&n->flows, f, now);
+	if (from->side)
+		f->rx += count;
+	else
+		f->tx += count;
+	if (to->session)
+		return cv_session_dgram(to->session, to, train, now);
+	to->edge->ops->dgram(to->edge, to, train);
+	return 0;
+}
+
+void cv_flow_close(struct cv_node *n, struct cv_flow *f,
+	const struct cv_end *but, enum cv_reset why, cv_time now)
+{
+	for (int i = 0; i < 2; i++) {
+		struct cv_end *e = &f->end[i];
+		if (e->edge)
+			e->edge->ops->close(e->edge, e);
+		else if (e->session && e != but &&
+			(i == 0 || f->state == CV_FLOW_OPEN))
+			cv_session_control(e->session,
+				&(struct cv_frame){ .type = CV_FRAME_RESET,
+					.flow = e->id,
+					.value = why },
+				now);
+	}
+	cv_flow_free(&n->flows, f);
+}
+
+void cv_flow_opened(struct cv_node *n, struct cv_end *e, cv_time now)
+{
+	struct cv_end *peer = cv_end_other(e);
+	(void)n;
+	cv_end_flow(e)->state = CV_FLOW_OPEN;
+	if (peer->session)
+		cv_session_control(peer->session,
+			&(struct cv_frame){
+				.type = CV_FRAME_OPENED, .flow = peer->id },
+			now);
+}
+
+void cv_flow_refused(
+	struct cv_node *n, struct cv_end *e, enum cv_reset why, cv_time now)
+{
+	e->edge = NULL; /* it never opened there */
+	cv_flow_close(n, cv_end_flow(e), NULL, why, now);
+}

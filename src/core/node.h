@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * node.h - the core as its shell sees it: bytes and time in, bytes out
+ */
+#ifndef CV_NODE_H
+#define CV_NODE_H
+
+#include "core/cookie.h"
+#include "core/edge.h"
+#include "core/session.h"
+
+struct cv_node {
+	struct cv_env env;
+	struct cv_crypto *crypto;
+	struct cv_pool pool;
+	struct cv_timers timers;
+	struct cv_flows flows;
+	struct cv_htab by_index, by_hello, by_pub;
+	struct cv_list sessions, links, dirty_links, dirty_edges;
+	size_t nsessions;
+
+	/* configuration */
+	uint8_t priv[CV_KEY], pub[CV_KEY];
+	bool keyed;	/* priv and pub are set */
+	bool plain;	/* speaks plain, and only plain */
+	bool accepts;	/* answers handshakes */
+	uint16_t server; /* number that leads our indices */
+	cv_time max_age;
+	struct cv_edge *out; /* where peers' flows go; NULL: refused */
+
+	/* state */
+	struct cv_cookies cookies;
+	uint64_t instance;
+	uint64_t key[2]; /* of the hash tables */
+	bool draining;
+	struct cv_stats stats;
+};
+
+int cv_node_init(struct cv_node *, const struct cv_env *, size_t memory,
+	size_t flows);
+void cv_node_clear(struct cv_node *);
+
+/** cv_node_set_key() - own identity */
+int cv_node_set_key(struct cv_node *, const uint8_t priv[CV_KEY]);
+
+/** cv_node_find() - session of a public key, or NULL */
+struct cv_session *cv_node_find(struct cv_node *, const uint8_t pub[CV_KEY]);
+
+/** cv_node_link_up() - a link exists; with session: it was dialled for it */
+void cv_node_link_up(struct cv_node *, struct cv_link *, struct cv_session *,
+	cv_time now);
+
+/** cv_node_link_down() - it is gone; the caller frees it */
+void cv_node_link_down(struct cv_node *, struct cv_link *, cv_time now);
+
+/** cv_node_writable() - a blocked link takes bytes again */
+void cv_node_writable(struct cv_node *, struct cv_link *);
+
+/**
+ * cv_node_input() - One packet from a link; changed in place
+ *
+ * Return: 0, or the enum cv_drop under which it was counted
+ */
+int cv_node_input(struct cv_node *, struct cv_link *, uint8_t *p, size_t len,
+	cv_time now);
+
+/** cv_node_input_done() - a batch of input ends: edges write */
+void cv_node_input_done(struct cv_node *);
+
+/**
+ * cv_node_output() - Pull packets for a link
+ * @out:	they are pushed here; the caller gives them back to the pool
+ * @bytes:	stop when @out holds this many
+ */
+void cv_node_output(struct cv_node *, struct cv_link *, struct cv_bufq *out,
+	size_t bytes, cv_time now);
+
+/** cv_node_flush() - let every dirty link write; once per loop turn */
+void cv_node_flush(struct cv_node *, cv_time now);
+
+/** cv_node_deadline() - when cv_node_tick() has something to do */
+cv_time cv_node_deadline(const struct cv_node *);
+void cv_node_tick(struct cv_node *, cv_time now);
+
+/**
+ * cv_node_open() - A flow from an edge into a session
+ * Return: the flow, or NULL (counted)
+ */
+struct cv_flow *cv_node_open(struct cv_node *, struct cv_edge *,
+	const struct cv_addr *src, const struct cv_addr *dst,
+	struct cv_session *, const char *target, cv_time now);
+
+/** cv_node_flow() - a table entry; the longest idle flow may give way */
+struct cv_flow *cv_node_flow(struct cv_node *, enum cv_kind, cv_time now);
+
+/** cv_flow_send() - A train from one end of a flow to the other
+ * Return: 0, or 1 if it waits behind a blocked link
+ */
+int cv_flow_send(struct cv_node *, struct cv_end *from,
+	const struct cv_frame *train, cv_time now);
+
+/** cv_flow_close() - End a flow; tells its ends but @but */
+void cv_flow_close(struct cv_node *, struct cv_flow *, const struct cv_end *but,
+	enum cv_reset why, cv_time now);
+
+/** cv_flow_opened(), cv_flow_refused() - the edge's late answer to open */
+void cv_flow_opened(struct cv_node *, struct cv_end *, cv_time now);
+void cv_flow_refused(
+	struct cv_node *, struct cv_end *, enum cv_reset why, cv_time now);
+
+void cv_node_dirty(struct cv_node *, struct cv_link *);
+void cv_node_edge_dirty(struct cv_node *, struct cv_edge *);
+
+/** cv_node_new_index() - unused, led by the server number */
+uint64_t cv_node_new_index(struct cv_node *);
+
+void cv_log(struct cv_node *, enum culvert_log_level, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
+#endif

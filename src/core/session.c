@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: MIT */
+#include "core/node.h"
+
+#include <string.h>
+
+static void on_timer(struct cv_timer *, cv_time now);
+
+struct cv_session *cv_session_new(
+	struct cv_node *node, const uint8_t pub[CV_KEY], bool plain)
+{
+	if (node->nsessions >= CV_SESSIONS_MAX ||
+		cv_timers_reserve(&node->timers, node->nsessions + 1))
+		return NULL;
+	struct cv_session *s = node->env.alloc(node->env.user, sizeof *s);
+	if (!s)
+		return NULL;
+	s->node = node;
+	s->plain = plain;
+	memcpy(s->pub, pub, CV_KEY);
+	s->timer.fire = on_timer;
+	s->epoch = 1;
+	s->next_id = 1;
+	cv_list_init(&s->flows);
+	cv_list_init(&s->all);
+	cv_list_append(&node->sessions, &s->all);
+	cv_htab_add(&node->by_pub, &s->by_pub,
+		cv_siphash(node->key, s->pub, CV_KEY));
+	node->nsessions++;
+	return s;
+}
+
+void cv_session_drop(struct cv_session *s, enum cv_drop why, uint64_t n)
+{
+	s->stats.drop[why] += n;
+	s->node->stats.drop[why] += n;
+}
+
+static void drop_queue(struct cv_session *s, enum cv_drop why)
+{
+	struct cv_buf *b;
+	while ((b = cv_txq_take(&s->txq))) {
+		cv_session_drop(s, why, b->dgrams);
+		cv_buf_free(&s->node->pool, b);
+	}
+}
+
+void cv_session_free(struct cv_session *s)
+{
+	struct cv_node *node = s->node;
+	while (!cv_list_empty(&s->flows)) {
+		struct cv_flow *f = CV_CONTAINER(
+			s->flows.next, struct cv_flow, peers);
+		cv_flow_close(node, f,
+			&f->end[f->end[0].session != s], CV_RESET_DONE, 0);
+	}
+	cv_handshake_stop(s);
+	cv_keys_drop(s, &s->cur);
+	cv_keys_drop(s, &s->prev);
+	cv_keys_drop(s, &s->next);
+	drop_queue(s, CV_DROP_LINK_LOST);
+	cv_bufq_clear(&s->ctl, &node->pool);
+	cv_timer_set(&node->timers, &s->timer, CV_NEVER);
+	cv_htab_del(&node->by_pub, &s->by_pub);
+	cv_list_del(&s->all);
+	if (s->link)
+		s->link->session = NULL;
+	node->nsessions--;
+	cv_crypto_wipe(s->psk, CV_KEY);
+	node->env.free(node->env.user, s, sizeof *s);
+}
+
+bool cv_session_up(const struct cv_session *s)
+{
+	return s->link && s->cur && s->cur->confirmed && !s->hs_sent;
+}
+
+void cv_session_new_epoch(struct cv_session *s)
+{
+	s->epoch++;
+}
+
+/* there is something to say and nowhere to say it */
+void cv_session_want(struct cv_session *s, cv_time now)
+{
+	(void)now;
+	if (!s->link && s->dials && !s->node->draining)
+		s->node->env.dial(s->node->env.user, s);
+}
+
+void cv_session_link_up(
+	struct cv_session *s, struct cv_link *link, cv_time now)
+{
+	struct cv_link *old = s->link;
+	s->link = link;
+	link->session = s;
+	s->rx_at = s->tx_at = now;
+	s->ping_at = 0;
+	cv_session_new_epoch(s);
+	cv_bufq_clear(&s->ctl, &s->node->pool);
+	if (old && old != link) {
+		old->session = NULL;
+		old->ops->close(old, "the peer moved to another link");
+	}
+	if (s->dials)
+		cv_handshake_start(s, now);
+	cv_session_schedule(s, now);
+}
+
+void cv_session_link_down(struct cv_session *s, cv_time now)
+{
+	s->link = NULL;
+	s->ping_at = 0;
+	s->rtt = 0;
+	cv_handshake_stop(s);
+	cv_session_new_epoch(s);
+	cv_session_schedule(s, now);
+	cv_session_want(s, now);
+}
+
+static cv_time min_time(cv_time a, cv_time b)
+{
+	return a < b ? a : b;
+}
+
+void cv_session_schedule(struct cv_session *s, cv_time now)
+{
+	cv_time t = CV_NEVER, oldest = cv_txq_oldest(&s->txq);
+	if (oldest != CV_NEVER)
+		t = min_time(t, oldest +
+				(cv_session_up(s) ? s->node->max_age
+						  : CV_HOLD_AGE) + 1);
+	if (s->hs_sent)
+		t = min_time(t, s->hs_sent + CV_HANDSHAKE_TIMEOUT);
+	else if (s->link)
+		t = min_time(t, s->rx_at +
+				(s->ping_at ? CV_DEAD : CV_HEARTBEAT));
+	if (s->link && s->dials && s->cur && !s->hs_sent)
+		t = min_time(t, s->cur->born + CV_REKEY_AFTER_TIME);
+	if (s->temporary && !s->link)
+		t = min_time(t, s->rx_at + CV_FLOW_IDLE);
+	if (s->prev)
+		t = min_time(t, s->prev->born + CV_REJECT_AFTER_TIME);
+	if (t <= now)
+		t = now + 1;
+	cv_timer_set(&s->node->timers, &s->timer, t);
+}
+
+/* silence: ask, and then give the link up */
+static void check_alive(struct cv_session *s, cv_time now)
+{
+	const char *why = NULL;
+	if (s->hs_sent) {
+		if (now - s->hs_sent >= CV_HANDSHAKE_TIMEOUT)
+			why = "no answer to the handshake: wrong key, or "
+			      "only one end uses --plain";
+	} else if (now - s->rx_at >= CV_DEAD) {
+		why = "the peer fell silent";
+	} else if (now - s->rx_at >= CV_HEARTBEAT && !s->ping_at) {
+		s->ping_at = now;
+		cv_session_control(s,
+			&(struct cv_frame){
+				.type = CV_FRAME_PING, .value = now },
+			now);
+	}
+	if (!why)
+		return;
+	struct cv_link *link = s->link;
+	if (s->hs_sent)
+		s->stats.handshakes_failed++;
+	cv_node_link_down(s->node, link, now);
+	link->ops->close(link, why);
+}
+
+static void on_timer(struct cv_timer *t, cv_time now)
+{
+	struct cv_session *s = CV_CONTAINER(t, struct cv_session, timer);
+	cv_session_expire(s, now);
+	if (s->link)
+		check_alive(s, now);
+	if (s->prev && now - s->prev->born >= CV_REJECT_AFTER_TIME)
+		cv_keys_drop(s, &s->prev);
+	if (s->link && s->dials && s->cur && !s->hs_sent &&
+		now - s->cur->born >= CV_REKEY_AFTER_TIME)
+		cv_handshake_start(s, now);
+	if (s->temporary && !s->link && now - s->rx_at >= CV_FLOW_IDLE) {
+		cv_session_free(s);
+		return;
+	}
+	cv_session_schedule(s, now);
+}

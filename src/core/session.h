@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * session.h - one peer identity: handshake, keys, queues
+ *
+ * States, all of them visible from the fields below:
+ *
+ *	down	  no link, or no keys; datagrams are held (the newest few,
+ *		  for a second), and the shell is asked to dial
+ *	hello	  a link, and an initiation on its way (hs_sent)
+ *	up	  a link and confirmed keys
+ *
+ * The end that dials also starts every handshake: on each new link and when
+ * the keys reach CV_REKEY_AFTER_TIME.  Keys come in threes, as in WireGuard:
+ * the current ones, the previous ones for packets under way, and on the
+ * responder the next ones, which count from the first packet they open.
+ */
+#ifndef CV_SESSION_H
+#define CV_SESSION_H
+
+#include "core/flow.h"
+#include "core/link.h"
+#include "core/noise.h"
+#include "core/replay.h"
+#include "core/timer.h"
+#include "core/txq.h"
+#include "core/wire.h"
+
+struct cv_node;
+
+struct cv_keys {
+	struct cv_hnode by_index;
+	struct cv_session *session;
+	uint64_t index, remote; /* ours, the peer's */
+	struct cv_aead *tx, *rx; /* NULL: plain */
+	uint64_t number;	 /* of the next packet */
+	struct cv_replay replay;
+	struct cv_hello hello; /* the peer's */
+	cv_time born;
+	bool confirmed; /* something came in under them */
+};
+
+/** struct cv_late - how late packets are, from the stamps inside them */
+struct cv_late {
+	uint32_t min[2]; /* least (our clock - theirs), last window and this */
+	cv_time since;	 /* start of this window */
+	bool known;
+};
+
+struct cv_session {
+	/* configuration */
+	struct cv_node *node;
+	uint8_t pub[CV_KEY]; /* the peer's; plain: its random identity */
+	uint8_t psk[CV_KEY];
+	char name[32];
+	bool plain, temporary; /* temporary: not from the configuration */
+	bool dials;
+	void *dialer; /* the shell's */
+
+	/* handshake */
+	struct cv_noise hs;
+	struct cv_hnode hs_by_index; /* while hs_sent */
+	uint64_t hs_index;
+	cv_time hs_sent; /* 0: none under way */
+	struct cv_buf *hello; /* handshake packet to send, or NULL */
+	uint8_t mac1[CV_MAC]; /* of the last one we sent */
+	uint8_t cookie[CV_MAC];
+	cv_time cookie_at; /* 0: none */
+	uint64_t stamp;	   /* newest initiation of this peer */
+
+	/* state */
+	struct cv_hnode by_pub;
+	struct cv_list all;
+	struct cv_keys *cur, *prev, *next;
+	struct cv_link *link;
+	struct cv_timer timer;
+	struct cv_bufq ctl; /* control frames, unsealed */
+	struct cv_txq txq;
+	struct cv_list flows;
+	uint64_t instance; /* the peer's, 0: never heard of it */
+	uint64_t next_id;
+	uint32_t epoch; /* rises when OPENs under way may be lost */
+	struct cv_late late;
+	cv_time rx_at, tx_at, ping_at; /* ping_at: unanswered since, or 0 */
+	cv_time rtt;		       /* of the last PING, 0: unknown */
+
+	/* statistics */
+	struct cv_stats stats;
+};
+
+/* session.c: life */
+struct cv_session *cv_session_new(
+	struct cv_node *, const uint8_t pub[CV_KEY], bool plain);
+void cv_session_free(struct cv_session *);
+void cv_session_link_up(struct cv_session *, struct cv_link *, cv_time now);
+void cv_session_link_down(struct cv_session *, cv_time now);
+bool cv_session_up(const struct cv_session *);
+void cv_session_schedule(struct cv_session *, cv_time now);
+void cv_session_want(struct cv_session *, cv_time now);
+void cv_session_drop(struct cv_session *, enum cv_drop, uint64_t n);
+void cv_session_new_epoch(struct cv_session *);
+
+/* keys.c: the three key pairs */
+int cv_keys_install(struct cv_session *, struct cv_noise *, uint64_t index,
+	uint64_t remote, const struct cv_hello *, bool initiator, cv_time now);
+void cv_keys_confirmed(struct cv_session *, struct cv_keys *, cv_time now);
+void cv_keys_drop(struct cv_session *, struct cv_keys **);
+bool cv_keys_usable(const struct cv_keys *, cv_time now);
+
+/* handshake.c: messages */
+int cv_handshake_start(struct cv_session *, cv_time now);
+void cv_handshake_stop(struct cv_session *);
+int cv_handshake_init(struct cv_node *, struct cv_link *, uint8_t *p,
+	size_t len, cv_time now);
+int cv_handshake_response(
+	struct cv_node *, struct cv_link *, uint8_t *p, size_t len, cv_time now);
+int cv_handshake_cookie(struct cv_node *, const uint8_t *p, size_t len,
+	cv_time now);
+
+/* session_rx.c: frames in */
+int cv_session_input(struct cv_session *, struct cv_keys *, struct cv_link *,
+	uint8_t *p, size_t len, cv_time now);
+
+/* session_tx.c: frames out */
+void cv_session_control(
+	struct cv_session *, const struct cv_frame *, cv_time now);
+int cv_session_dgram(struct cv_session *, struct cv_end *,
+	const struct cv_frame *train, cv_time now);
+struct cv_buf *cv_session_output(struct cv_session *, cv_time now);
+void cv_session_expire(struct cv_session *, cv_time now);
+bool cv_session_pending(const struct cv_session *, cv_time now);
+
+#endif

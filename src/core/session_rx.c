@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: MIT */
+#include "core/node.h"
+
+#include <string.h>
+
+/*
+ * Datagrams are stamped when they arrive at the far edge.  The least
+ * difference between their clock and ours over the last one or two windows
+ * stands for a packet that waited nowhere; what is later than that by more
+ * than the peer's age limit times CV_LATE_FACTOR is stale: it sat in the
+ * buffers of a stalled connection.  Windows follow the clocks' drift.
+ */
+static bool too_late(struct cv_late *l, uint32_t stamp, uint64_t limit,
+	cv_time now)
+{
+	uint32_t diff = (uint32_t)now - stamp;
+	if (!l->known) {
+		*l = (struct cv_late){ { diff, diff }, now, true };
+		return false;
+	}
+	if (now - l->since > CV_SKEW_WINDOW) {
+		l->min[0] = l->min[1];
+		l->min[1] = diff;
+		l->since = now;
+	}
+	if ((int32_t)(diff - l->min[1]) < 0)
+		l->min[1] = diff;
+	uint32_t least = (int32_t)(l->min[0] - l->min[1]) < 0 ? l->min[0]
+							       : l->min[1];
+	int32_t age = (int32_t)(diff - least);
+	return age > 0 && (uint64_t)age > limit;
+}
+
+static void reset(struct cv_session *s, uint64_t id, enum cv_reset why,
+	cv_time now)
+{
+	cv_session_control(s,
+		&(struct cv_frame){
+			.type = CV_FRAME_RESET, .flow = id, .value = why },
+		now);
+}
+
+static enum cv_reset reset_of(int err)
+{
+	switch (err) {
+	case CULVERT_EREFUSED:
+		return CV_RESET_REFUSED;
+	case CULVERT_ESYNTAX:
+	case CULVERT_EINVAL:
+		return CV_RESET_TARGET;
+	case CULVERT_ENOMEM:
+	case CULVERT_EFULL:
+		return CV_RESET_LIMIT;
+	default:
+		return CV_RESET_SYSTEM;
+	}
+}
+
+static void on_open(struct cv_session *s, struct cv_frame *f, cv_time now)
+{
+	struct cv_node *node = s->node;
+	uint64_t id = f->flow ^ 1; /* as we write it */
+	struct cv_flow *flow = cv_flow_find_id(&node->flows, s, id);
+
+	if (flow) { /* sent again over a new link */
+		cv_flow_opened(node, &flow->end[1], now);
+		return;
+	}
+	if (f->flow & 1 || f->kind != CV_KIND_DGRAM || !node->out ||
+		node->draining) {
+		reset(s, id, CV_RESET_REFUSED, now);
+		return;
+	}
+	flow = cv_node_flow(node, CV_KIND_DGRAM, now);
+	if (!flow) {
+		reset(s, id, CV_RESET_LIMIT, now);
+		return;
+	}
+	cv_flow_set_id(&node->flows, flow, 0, s, id);
+	cv_list_append(&s->flows, &flow->peers);
+	flow->end[1].edge = node->out;
+	int r = node->out->ops->open(node->out, &flow->end[1],
+		(const char *)f->data, f->len, now);
+	if (r == 0)
+		cv_flow_opened(node, &flow->end[1], now);
+	else if (r < 0)
+		cv_flow_refused(node, &flow->end[1], reset_of(r), now);
+}
+
+static void on_reset(struct cv_session *s, struct cv_frame *f, cv_time now)
+{
+	struct cv_flow *flow = cv_flow_find_id(
+		&s->node->flows, s, f->flow ^ 1);
+	if (!flow)
+		return;
+	if (f->value == CV_RESET_UNKNOWN && flow->end[1].session == s) {
+		flow->state = CV_FLOW_OPENING;
+		flow->epoch = s->epoch - 1;
+		return;
+	}
+	if (flow->end[1].session == s && f->value != CV_RESET_DONE)
+		cv_log(s->node, CULVERT_WARN,
+			"msg=\"peer refused a flow\" peer=%s target=\"%s\" "
+			"reason=%s",
+			s->name, flow->target, cv_reset_name(f->value));
+	cv_flow_close(s->node, flow, &flow->end[flow->end[0].session != s],
+		CV_RESET_DONE, now);
+}
+
+static void on_dgram(struct cv_session *s, struct cv_frame *f, bool late,
+	cv_time now)
+{
+	struct cv_node *node = s->node;
+	uint64_t n = f->seg ? (f->len + f->seg - 1) / f->seg : 1;
+	uint64_t id = f->flow ^ 1;
+	struct cv_flow *flow = cv_flow_find_id(&node->flows, s, id);
+
+	if (!flow) {
+		cv_session_drop(s, CV_DROP_UNKNOWN_FLOW, n);
+		reset(s, id, CV_RESET_UNKNOWN, now);
+		return;
+	}
+	if (late) {
+		cv_session_drop(s, CV_DROP_LATE, n);
+		return;
+	}
+	s->stats.rx_dgrams += n;
+	s->stats.rx_dgram_bytes += f->len;
+	node->stats.rx_dgrams += n;
+	node->stats.rx_dgram_bytes += f->len;
+	cv_flow_send(node, &flow->end[flow->end[0].session != s], f, now);
+}
+
+static void on_control(struct cv_session *s, struct cv_frame *f, cv_time now)
+{
+	struct cv_flow *flow;
+	switch (f->type) {
+	case CV_FRAME_PING:
+		f->type = CV_FRAME_PONG;
+		cv_session_control(s, f, now);
+		break;
+	case CV_FRAME_PONG:
+		if (now - f->value < CV_DEAD)
+			s->rtt = now - f->value;
+		break;
+	case CV_FRAME_OPEN:
+		on_open(s, f, now);
+		break;
+	case CV_FRAME_OPENED:
+		flow = cv_flow_find_id(&s->node->flows, s, f->flow ^ 1);
+		if (flow && flow->end[1].session == s)
+			flow->state = CV_FLOW_OPEN;
+		break;
+	case CV_FRAME_RESET:
+		on_reset(s, f, now);
+		break;
+	default:
+		break;
+	}
+}
+
+int cv_session_input(struct cv_session *s, struct cv_keys *k,
+	struct cv_link *link, uint8_t *p, size_t len, cv_time now)
+{
+	uint8_t *end = p + len;
+	struct cv_frame f;
+	bool late = false;
+	int r;
+
+	link->trusted = true;
+	if (!k->confirmed || k == s->next)
+		cv_keys_confirmed(s, k, now);
+	if (s->link != link)
+		cv_session_link_up(s, link, now);
+	s->rx_at = now;
+	s->ping_at = 0;
+	s->stats.rx_packets++;
+	s->stats.rx_bytes += len;
+	uint64_t limit = (uint64_t)k->hello.max_age * CV_LATE_FACTOR;
+	while ((r = cv_frame_next(&p, end, &f)) > 0) {
+		if (f.type == CV_FRAME_DGRAM)
+			on_dgram(s, &f, late, now);
+		else if (f.type == CV_FRAME_TIME)
+			late = limit && too_late(&s->late, f.time, limit, now);
+		else if (f.type == CV_FRAME_CLOSE)
+			return CULVERT_EREFUSED;
+		else
+			on_control(s, &f, now);
+	}
+	return r;
+}
