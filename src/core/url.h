@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * url.h - addresses, as command line, configuration and peers write them
+ *
+ *	scheme://[user[:pass]@]host[:port][/path][?key=value[&key=value]...]
+ *
+ * An IPv6 host stands in brackets.  RFC 3986, without percent-encoding.
+ */
+#ifndef CV_URL_H
+#define CV_URL_H
+
+#include "core/addr.h"
+
+enum {
+	CV_URL_HOST = 256,
+	CV_URL_TEXT = 512,
+	CV_URL_OPTIONS = 8,
+};
+
+struct cv_url {
+	char text[CV_URL_TEXT]; /* what the pointers below point into */
+	char *scheme, *user, *pass, *host, *path; /* NULL: not given */
+	long port; /* -1: not given */
+	bool brackets;
+	struct {
+		char *key, *value;
+	} option[CV_URL_OPTIONS];
+	unsigned options;
+};
+
+/**
+ * cv_url_parse() - Take a URL apart
+ * @text:	@len bytes, need not end in NUL
+ * @why:	on failure what is wrong, a constant
+ *
+ * Return: 0 or CULVERT_ESYNTAX
+ */
+int cv_url_parse(struct cv_url *, const char *text, size_t len,
+	const char **why);
+
+/** cv_url_option() - value of an option, or NULL */
+const char *cv_url_option(const struct cv_url *, const char *key);
+
+/** cv_url_addr() - the address if the host is a number; else CULVERT_EINVAL */
+int cv_url_addr(const struct cv_url *, struct cv_addr *out);
+
+/** cv_hostport_parse() - "192.0.2.1:53", "[::1]:53" or ":53" */
+int cv_hostport_parse(const char *text, struct cv_addr *out);
+
+#endif

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT */
+/* dial.h - keep one TCP link open to a peer's endpoint */
+#ifndef CV_DIAL_H
+#define CV_DIAL_H
+
+#include "core/url.h"
+#include "loop/loop.h"
+
+struct cv_dialer;
+
+/** cv_dialer_new() - for @s, to tcp://host:port */
+struct cv_dialer *cv_dialer_new(
+	struct cv_loop *, struct cv_session *, const struct cv_url *);
+void cv_dialer_free(struct cv_dialer *);
+
+/**
+ * cv_dialer_kick() - the session wants a link: at once if the last attempt
+ * is CV_DIAL_MIN ago, otherwise when that is so
+ */
+void cv_dialer_kick(struct cv_dialer *);
+
+#endif

@@ -1,0 +1,396 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * link_tcp.c - one TCP connection is one link
+ *
+ * DOC: Out: packets are pulled only while the socket takes them, and pulled
+ * in small helpings behind a slow path, because what is sealed can no longer
+ * be dropped for its age.  TCP_NOTSENT_LOWAT keeps the kernel from hoarding.
+ * In: bytes are read into the loop's one area and opened in place; a record
+ * cut by the end of a read is kept aside until its rest comes.
+ */
+#include "link/link_tcp.h"
+
+#include "core/record.h"
+#include "loop/sock.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+enum {
+	NOTSENT_LOWAT = 16 << 10,
+	HELPING_MIN = 16 << 10, /* pulled at once behind a slow path */
+	USER_TIMEOUT_MS = 15000,
+	BACKLOG = 128,
+	ACCEPTS = 32, /* per readiness */
+};
+
+struct tcp {
+	struct cv_link link;
+	struct cv_loop *loop;
+	ev_io rx, tx;
+	ev_timer first; /* a stranger's time to say something */
+	struct cv_bufq out;
+	size_t helping;
+	uint8_t *rest; /* of a record cut by the end of a read */
+	size_t rest_len;
+	bool reading, dead; /* closed by the node while it reads */
+	bool counted;	    /* as a stranger of its listener */
+	struct cv_tcp_listener *listener;
+};
+
+struct cv_tcp_listener {
+	struct cv_loop *loop;
+	ev_io io;
+	ev_timer pause; /* out of descriptors: wait before accepting again */
+	unsigned strangers;
+	struct cv_addr addr;
+};
+
+static void no_stranger(struct tcp *t)
+{
+	ev_timer_stop(t->loop->ev, &t->first);
+	if (t->counted)
+		t->listener->strangers--;
+	t->counted = false;
+}
+
+static void destroy(struct tcp *t)
+{
+	struct ev_loop *ev = t->loop->ev;
+	ev_io_stop(ev, &t->rx);
+	ev_io_stop(ev, &t->tx);
+	no_stranger(t);
+	close(t->rx.fd);
+	for (struct cv_buf *b; (b = cv_bufq_pop(&t->out));) {
+		t->loop->node.stats.drop[CV_DROP_LINK_LOST] += b->dgrams;
+		cv_buf_free(&t->loop->node.pool, b);
+	}
+	free(t->rest);
+	free(t);
+}
+
+static void log_down(struct tcp *t, const char *why)
+{
+	char at[CV_ADDRTEXT];
+	struct cv_session *s = t->link.session;
+	cv_log(&t->loop->node, CULVERT_INFO,
+		"msg=\"link down\" link=tcp://%s peer=%s reason=\"%s\"",
+		cv_addr_format(&t->link.remote, at),
+		s && *s->name ? s->name : "-", why);
+}
+
+static void die(struct tcp *t, const char *why)
+{
+	log_down(t, why);
+	cv_node_link_down(&t->loop->node, &t->link, cv_now());
+	destroy(t);
+}
+
+/* bytes written off the front of the queue */
+static void written(struct tcp *t, size_t n)
+{
+	while (n) {
+		struct cv_buf *b = t->out.head;
+		size_t left = b->len - b->sent;
+		if (n < left) {
+			b->sent += (uint32_t)n;
+			return;
+		}
+		n -= left;
+		cv_buf_free(&t->loop->node.pool, cv_bufq_pop(&t->out));
+	}
+}
+
+/* 1: all written, 0: the socket is full, -1: it is broken */
+static int write_out(struct tcp *t)
+{
+	while (t->out.head) {
+		struct iovec iov[CV_OUT_BUFS];
+		struct msghdr msg = { .msg_iov = iov };
+		size_t total = 0;
+		for (struct cv_buf *b = t->out.head;
+			b && msg.msg_iovlen < CV_COUNT(iov); b = b->next) {
+			iov[msg.msg_iovlen++] = (struct iovec){
+				cv_buf_data(b) + b->sent, b->len - b->sent
+			};
+			total += b->len - b->sent;
+		}
+		ssize_t n = sendmsg(t->rx.fd, &msg, MSG_NOSIGNAL);
+		if (n < 0)
+			return errno == EAGAIN || errno == EINTR ? 0 : -1;
+		written(t, (size_t)n);
+		if ((size_t)n < total)
+			return 0;
+	}
+	return 1;
+}
+
+static void pull(struct tcp *t, cv_time now)
+{
+	struct cv_bufq got = { 0 };
+	cv_node_output(&t->loop->node, &t->link, &got, t->helping, now);
+	for (struct cv_buf *b; (b = cv_bufq_pop(&got));) {
+		cv_record_wrap(b);
+		cv_bufq_push(&t->out, b);
+	}
+}
+
+static void flush(struct cv_link *link, cv_time now)
+{
+	struct tcp *t = CV_CONTAINER(link, struct tcp, link);
+	int r = 1;
+	while (r > 0) {
+		if (!t->out.head)
+			pull(t, now);
+		if (!t->out.head)
+			return;
+		r = write_out(t);
+		if (r > 0 && t->helping < CV_OUT_BYTES)
+			t->helping *= 2;
+	}
+	t->helping = HELPING_MIN;
+	link->blocked = true;
+	/* a broken socket reports itself as readable */
+	if (!r)
+		ev_io_start(t->loop->ev, &t->tx);
+}
+
+static void on_writable(struct ev_loop *ev, ev_io *w, int events)
+{
+	struct tcp *t = w->data;
+	(void)events;
+	int r = write_out(t);
+	if (!r)
+		return;
+	ev_io_stop(ev, w);
+	if (r > 0)
+		cv_node_writable(&t->loop->node, &t->link);
+}
+
+/* packets of one read; 0, or why the stream is lost */
+static const char *records(struct tcp *t, uint8_t **p, uint8_t *end)
+{
+	struct cv_node *node = &t->loop->node;
+	cv_time now = cv_now();
+	uint32_t len;
+	uint8_t *packet;
+	while (!t->dead && (packet = cv_record_next(p, end, &len))) {
+		int drop = cv_node_input(node, &t->link, packet, len, now);
+		if (t->dead || !drop || t->link.trusted)
+			continue;
+		return drop == CV_DROP_PLAIN
+			? "one end uses --plain and the other does not"
+			: cv_drop_name((enum cv_drop)drop);
+	}
+	if (!t->dead && len == UINT32_MAX) {
+		node->stats.drop[CV_DROP_MALFORMED]++;
+		return "this is not culvert's protocol";
+	}
+	return NULL;
+}
+
+static bool keep_rest(struct tcp *t, const uint8_t *p, size_t n)
+{
+	free(t->rest);
+	t->rest = NULL;
+	t->rest_len = n;
+	if (!n)
+		return true;
+	t->rest = malloc(n);
+	if (!t->rest)
+		return false;
+	memcpy(t->rest, p, n);
+	return true;
+}
+
+static void on_readable(struct ev_loop *ev, ev_io *w, int events)
+{
+	struct tcp *t = w->data;
+	uint8_t *p = t->loop->area;
+	(void)ev;
+	(void)events;
+	if (t->rest_len)
+		memcpy(p, t->rest, t->rest_len);
+	ssize_t n = recv(w->fd, p + t->rest_len, CV_RX_AREA, 0);
+	if (n <= 0) {
+		if (n < 0 && (errno == EAGAIN || errno == EINTR))
+			return;
+		die(t, n ? strerror(errno) : "closed by the other end");
+		return;
+	}
+	uint8_t *end = p + t->rest_len + n;
+	t->reading = true;
+	const char *why = records(t, &p, end);
+	cv_node_input_done(&t->loop->node);
+	t->reading = false;
+	if (t->dead) {
+		destroy(t);
+		return;
+	}
+	if (t->link.trusted)
+		no_stranger(t);
+	if (!why && !keep_rest(t, p, (size_t)(end - p)))
+		why = "out of memory";
+	if (why)
+		die(t, why);
+}
+
+static void on_silent(struct ev_loop *ev, ev_timer *w, int events)
+{
+	(void)ev;
+	(void)events;
+	struct tcp *t = w->data;
+	t->loop->node.stats.drop[CV_DROP_STRANGER]++;
+	die(t, "a stranger that said nothing");
+}
+
+static void close_link(struct cv_link *link, const char *why)
+{
+	struct tcp *t = CV_CONTAINER(link, struct tcp, link);
+	log_down(t, why);
+	cv_node_link_down(&t->loop->node, link, cv_now());
+	if (t->reading)
+		t->dead = true;
+	else
+		destroy(t);
+}
+
+static const struct cv_link_ops ops = {
+	.name = "tcp",
+	.flags = CV_LINK_RELIABLE,
+	.flush = flush,
+	.close = close_link,
+};
+
+static void tune(int fd)
+{
+	cv_sock_int(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+	cv_sock_int(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, NOTSENT_LOWAT);
+	cv_sock_int(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, USER_TIMEOUT_MS);
+	cv_sock_int(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+	cv_sock_int(fd, IPPROTO_TCP, TCP_KEEPIDLE, 15);
+	cv_sock_int(fd, IPPROTO_TCP, TCP_KEEPINTVL, 5);
+	cv_sock_int(fd, IPPROTO_TCP, TCP_KEEPCNT, 3);
+}
+
+static struct tcp *adopt(struct cv_loop *l, int fd)
+{
+	struct sockaddr_storage ss;
+	socklen_t len = sizeof ss;
+	struct tcp *t = calloc(1, sizeof *t);
+	if (!t)
+		return NULL;
+	t->loop = l;
+	t->helping = HELPING_MIN;
+	t->link.ops = &ops;
+	tune(fd);
+	if (!getpeername(fd, (struct sockaddr *)&ss, &len))
+		cv_sock_from(&ss, &t->link.remote);
+	len = sizeof ss;
+	if (!getsockname(fd, (struct sockaddr *)&ss, &len))
+		cv_sock_from(&ss, &t->link.local);
+	ev_io_init(&t->rx, on_readable, fd, EV_READ);
+	ev_io_init(&t->tx, on_writable, fd, EV_WRITE);
+	ev_timer_init(&t->first, on_silent, CV_FIRST_PACKET / 1e6, 0.);
+	t->rx.data = t->tx.data = t->first.data = t;
+	ev_io_start(l->ev, &t->rx);
+	return t;
+}
+
+int cv_tcp_adopt(struct cv_loop *l, int fd, struct cv_session *s)
+{
+	struct tcp *t = adopt(l, fd);
+	if (!t)
+		return CULVERT_ENOMEM;
+	cv_node_link_up(&l->node, &t->link, s, cv_now());
+	return 0;
+}
+
+static void on_pause_over(struct ev_loop *ev, ev_timer *w, int events)
+{
+	struct cv_tcp_listener *l = w->data;
+	(void)events;
+	ev_io_start(ev, &l->io);
+}
+
+static void accepted(struct cv_tcp_listener *l, int fd)
+{
+	struct tcp *t = l->strangers < CV_LINKS_STRANGER
+		? adopt(l->loop, fd)
+		: NULL;
+	if (!t) {
+		l->loop->node.stats.drop[CV_DROP_STRANGER]++;
+		close(fd);
+		return;
+	}
+	t->listener = l;
+	t->counted = true;
+	l->strangers++;
+	cv_node_link_up(&l->loop->node, &t->link, NULL, cv_now());
+	ev_timer_start(l->loop->ev, &t->first);
+}
+
+static void on_accept(struct ev_loop *ev, ev_io *w, int events)
+{
+	struct cv_tcp_listener *l = w->data;
+	(void)events;
+	for (int i = 0; i < ACCEPTS; i++) {
+		int fd = accept4(
+			w->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+		if (fd >= 0) {
+			accepted(l, fd);
+			continue;
+		}
+		if (errno == EAGAIN)
+			return;
+		if (errno != EMFILE && errno != ENFILE && errno != ENOMEM &&
+			errno != ENOBUFS)
+			continue;
+		cv_log(&l->loop->node, CULVERT_WARN,
+			"msg=\"accept paused for 100 ms\" error=\"%s\"",
+			strerror(errno));
+		ev_io_stop(ev, w);
+		ev_timer_start(ev, &l->pause);
+		return;
+	}
+}
+
+struct cv_tcp_listener *cv_tcp_listen(
+	struct cv_loop *loop, const struct cv_addr *addr)
+{
+	struct sockaddr_storage ss;
+	socklen_t len = cv_sock_addr(addr, &ss);
+	int fd = cv_sock_new(addr, SOCK_STREAM);
+	if (fd < 0)
+		return NULL;
+	cv_sock_int(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+	struct cv_tcp_listener *l = calloc(1, sizeof *l);
+	if (!l || bind(fd, (struct sockaddr *)&ss, len) ||
+		listen(fd, BACKLOG)) {
+		int e = errno;
+		close(fd);
+		free(l);
+		errno = e;
+		return NULL;
+	}
+	l->loop = loop;
+	l->addr = *addr;
+	ev_io_init(&l->io, on_accept, fd, EV_READ);
+	ev_timer_init(&l->pause, on_pause_over, 0.1, 0.);
+	l->io.data = l->pause.data = l;
+	ev_io_start(loop->ev, &l->io);
+	return l;
+}
+
+void cv_tcp_unlisten(struct cv_tcp_listener *l)
+{
+	ev_io_stop(l->loop->ev, &l->io);
+	ev_timer_stop(l->loop->ev, &l->pause);
+	close(l->io.fd);
+	free(l);
+}

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT */
+/* link_tcp.h - packets over TCP connections, as records */
+#ifndef CV_LINK_TCP_H
+#define CV_LINK_TCP_H
+
+#include "loop/loop.h"
+
+struct cv_tcp_listener;
+
+/** cv_tcp_listen() - accept links on an address; NULL and errno */
+struct cv_tcp_listener *cv_tcp_listen(struct cv_loop *, const struct cv_addr *);
+void cv_tcp_unlisten(struct cv_tcp_listener *);
+
+/** cv_tcp_adopt() - make a link of a connected socket */
+int cv_tcp_adopt(struct cv_loop *, int fd, struct cv_session *);
+
+#endif

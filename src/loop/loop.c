@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: MIT */
+#include "loop/loop.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+cv_time cv_now(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (cv_time)t.tv_sec * 1000000u + (cv_time)t.tv_nsec / 1000u;
+}
+
+static void arm(struct cv_loop *l, cv_time now)
+{
+	cv_time when = cv_node_deadline(&l->node);
+	/* an early timer is harmless, so it is only ever moved forward */
+	if (when >= l->armed && ev_is_active(&l->timer))
+		return;
+	l->armed = when;
+	ev_timer_stop(l->ev, &l->timer);
+	if (when == CV_NEVER)
+		return;
+	ev_timer_set(&l->timer, when > now ? (double)(when - now) / 1e6 : 0.,
+		0.);
+	ev_now_update(l->ev);
+	ev_timer_start(l->ev, &l->timer);
+}
+
+static void on_prepare(struct ev_loop *ev, ev_prepare *w, int events)
+{
+	struct cv_loop *l = w->data;
+	(void)ev;
+	(void)events;
+	if (!cv_list_empty(&l->node.dirty_links))
+		cv_node_flush(&l->node, cv_now());
+	if (cv_node_deadline(&l->node) < l->armed || !ev_is_active(&l->timer))
+		arm(l, cv_now());
+}
+
+static void on_timer(struct ev_loop *ev, ev_timer *w, int events)
+{
+	struct cv_loop *l = w->data;
+	(void)ev;
+	(void)events;
+	l->armed = CV_NEVER;
+	cv_node_tick(&l->node, cv_now());
+	cv_node_input_done(&l->node);
+}
+
+int cv_loop_init(struct cv_loop *l, const struct cv_env *env, size_t memory,
+	size_t flows)
+{
+	memset(l, 0, sizeof *l);
+	l->ev = ev_loop_new(EVFLAG_AUTO | EVFLAG_NOENV);
+	l->area = malloc(CV_RX_AREA + CV_PACKET_MAX + 64);
+	if (!l->ev || !l->area ||
+		cv_node_init(&l->node, env, memory, flows)) {
+		free(l->area);
+		if (l->ev)
+			ev_loop_destroy(l->ev);
+		l->ev = NULL;
+		return CULVERT_ENOMEM;
+	}
+	l->armed = CV_NEVER;
+	ev_prepare_init(&l->prepare, on_prepare);
+	l->prepare.data = l;
+	ev_prepare_start(l->ev, &l->prepare);
+	ev_timer_init(&l->timer, on_timer, 0., 0.);
+	l->timer.data = l;
+	return 0;
+}
+
+void cv_loop_clear(struct cv_loop *l)
+{
+	if (!l->ev)
+		return;
+	ev_prepare_stop(l->ev, &l->prepare);
+	ev_timer_stop(l->ev, &l->timer);
+	cv_node_clear(&l->node);
+	ev_loop_destroy(l->ev);
+	free(l->area);
+	l->ev = NULL;
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * loop.h - what links and edges share: the event loop and the clock
+ *
+ * DOC: One turn: wait; read every socket that has something (datagrams go
+ * into session queues, packets through the node to edges); then, just before
+ * waiting again, every link that has something to send is flushed once.
+ */
+#ifndef CV_LOOP_H
+#define CV_LOOP_H
+
+#include "core/node.h"
+
+#include <ev.h>
+
+struct cv_resolver;
+
+enum {
+	CV_RX_AREA = 512 << 10, /* bytes read from a stream at once */
+};
+
+struct cv_loop {
+	struct ev_loop *ev;
+	struct cv_node node;
+	ev_prepare prepare;
+	ev_timer timer;
+	cv_time armed; /* what the timer is set to */
+	uint8_t *area; /* CV_RX_AREA + CV_PACKET_MAX, shared by all streams */
+	struct cv_resolver *resolver;
+};
+
+int cv_loop_init(struct cv_loop *, const struct cv_env *, size_t memory,
+	size_t flows);
+void cv_loop_clear(struct cv_loop *);
+
+/** cv_now() - CLOCK_MONOTONIC, µs */
+cv_time cv_now(void);
+
+#endif
