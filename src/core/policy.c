@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: MIT */
+#include "core/policy.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* a peer may take these as its source port without a rule naming it */
+enum { UNPRIVILEGED = 1024 };
+
+static int parse_ports(const char *s, struct cv_allow *a)
+{
+	unsigned first, last;
+	char tail;
+	int n = sscanf(s, "%5u-%5u%c", &first, &last, &tail);
+	if (n == 1)
+		last = first;
+	if (!strcmp(s, "*")) {
+		first = 0;
+		last = 65535;
+	} else if (n < 1 || n > 2 || strspn(s, "0123456789-") != strlen(s)) {
+		return CULVERT_ESYNTAX;
+	}
+	if (first > last || last > 65535)
+		return CULVERT_ESYNTAX;
+	a->first = (uint16_t)first;
+	a->last = (uint16_t)last;
+	return 0;
+}
+
+/* "host[/bits][:ports]": taken apart by hand, for a prefix is no URL */
+static int parse_host(char *s, struct cv_allow *a, const char **why)
+{
+	char *host = s, *rest = s + strcspn(s, "/:");
+	if (*s == '[') {
+		host = s + 1;
+		rest = strchr(s, ']');
+		if (!rest) {
+			*why = "an IPv6 address ends in ]";
+			return CULVERT_ESYNTAX;
+		}
+		*rest++ = '\0';
+	}
+	long bits = -1;
+	if (*rest == '/') {
+		*rest++ = '\0';
+		bits = strtol(rest, &rest, 10);
+	}
+	a->last = 65535;
+	if (*rest == ':') {
+		*rest = '\0';
+		if (parse_ports(rest + 1, a)) {
+			*why = "the port is a number, a range or *";
+			return CULVERT_ESYNTAX;
+		}
+	} else if (*rest) {
+		*why = "expected udp://host[/bits][:port]";
+		return CULVERT_ESYNTAX;
+	}
+	if (!*host || !strcmp(host, "*")) {
+		a->any = true;
+		return 0;
+	}
+	if (cv_addr_parse_ip(host, &a->net)) {
+		snprintf(a->name, sizeof a->name, "%s", host);
+		return 0;
+	}
+	long max = a->net.family == CV_AF_INET ? 32 : 128;
+	a->bits = (unsigned)(bits < 0 ? max : bits);
+	if (bits > max) {
+		*why = "the prefix is longer than the address";
+		return CULVERT_ESYNTAX;
+	}
+	return 0;
+}
+
+static int parse_rule(const char *text, struct cv_allow *a, const char **why)
+{
+	char copy[CV_URL_TEXT];
+	if (strlen(text) >= sizeof copy) {
+		*why = "longer than 511 characters";
+		return CULVERT_ESYNTAX;
+	}
+	strcpy(copy, text);
+	char *host = strstr(copy, "://");
+	if (!host || (size_t)(host - copy) >= sizeof a->scheme) {
+		*why = "no scheme such as udp://";
+		return CULVERT_ESYNTAX;
+	}
+	*host = '\0';
+	host += 3;
+	strcpy(a->scheme, copy);
+	if (strcmp(a->scheme, "udp")) {
+		*why = "only udp:// targets are known";
+		return CULVERT_ESYNTAX;
+	}
+	char *opt = strchr(host, '?');
+	if (opt) {
+		*opt++ = '\0';
+		if (strncmp(opt, "bind=", 5) ||
+			cv_hostport_parse(opt + 5, &a->bind)) {
+			*why = "the only option is ?bind=address:port";
+			return CULVERT_ESYNTAX;
+		}
+	}
+	return parse_host(host, a, why);
+}
+
+int cv_policy_add(struct cv_policy *p, const char *text, const char **why)
+{
+	struct cv_allow a = { 0 };
+	int err = parse_rule(text, &a, why);
+	if (err)
+		return err;
+	if (!p->rule)
+		p->rule = p->env->alloc(
+			p->env->user, CV_ALLOW_MAX * sizeof *p->rule);
+	*why = "too many rules, or out of memory";
+	if (!p->rule || p->rules == CV_ALLOW_MAX)
+		return CULVERT_ENOMEM;
+	p->rule[p->rules++] = a;
+	return 0;
+}
+
+void cv_policy_clear(struct cv_policy *p)
+{
+	if (p->rule)
+		p->env->free(p->env->user, p->rule,
+			CV_ALLOW_MAX * sizeof *p->rule);
+	p->rule = NULL;
+	p->rules = 0;
+}
+
+static bool matches(const struct cv_allow *a, const struct cv_url *u,
+	const struct cv_addr *addr, const struct cv_addr *bind)
+{
+	if (strcmp(a->scheme, u->scheme) || addr->port < a->first ||
+		addr->port > a->last)
+		return false;
+	if (bind && bind->port && bind->port < UNPRIVILEGED &&
+		!cv_addr_equal(bind, &a->bind))
+		return false;
+	if (a->any)
+		return true;
+	if (*a->name)
+		return !strcmp(a->name, u->host);
+	return cv_addr_in_prefix(addr, &a->net, a->bits);
+}
+
+bool cv_policy_allows(const struct cv_policy *p, const struct cv_url *u,
+	const struct cv_addr *addr, const struct cv_addr *bind)
+{
+	if (!p->rules)
+		return cv_addr_loopback(addr) &&
+			(!bind || !bind->port || bind->port >= UNPRIVILEGED);
+	for (unsigned i = 0; i < p->rules; i++) {
+		if (matches(&p->rule[i], u, addr, bind))
+			return true;
+	}
+	return false;
+}

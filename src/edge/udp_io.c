@@ -1,0 +1,331 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * udp_io.c - recvmmsg() with UDP_GRO, sendmmsg() with UDP_SEGMENT
+ *
+ * DOC: One set of receive slots and one send batch serve all sockets of a
+ * loop.  A slot takes a whole train; slots are an odd number of cache lines
+ * apart, or they would all fall into the same sets of the cache.  Sending
+ * points into the buffer the bytes were decrypted in: nothing is copied.
+ */
+#include "edge/udp_io.h"
+
+#include "loop/sock.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/udp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#ifndef UDP_SEGMENT
+#define UDP_SEGMENT 103
+#endif
+#ifndef UDP_GRO
+#define UDP_GRO 104
+#endif
+
+enum {
+	SLOT = 65536 + 4096 + 192,
+	CONTROL = 128,
+};
+
+struct out {
+	int fd;
+	uint32_t seg; /* 0: a single datagram */
+	struct iovec iov;
+	struct sockaddr_storage to;
+	_Alignas(struct cmsghdr) char control[CONTROL];
+};
+
+struct cv_udp_io {
+	struct cv_loop *loop;
+	uint8_t *area;
+	struct mmsghdr in[CV_UDP_SLOTS];
+	struct iovec in_iov[CV_UDP_SLOTS];
+	struct sockaddr_storage from[CV_UDP_SLOTS];
+	_Alignas(struct cmsghdr) char control[CV_UDP_SLOTS][CONTROL];
+	struct mmsghdr msg[CV_UDP_BATCH];
+	struct out out[CV_UDP_BATCH];
+	unsigned outs;
+};
+
+struct cv_udp_io *cv_udp_io_new(struct cv_loop *l)
+{
+	struct cv_udp_io *io = calloc(1, sizeof *io);
+	if (!io)
+		return NULL;
+	io->loop = l;
+	io->area = malloc((size_t)CV_UDP_SLOTS * SLOT);
+	if (!io->area) {
+		free(io);
+		return NULL;
+	}
+	return io;
+}
+
+void cv_udp_io_free(struct cv_udp_io *io)
+{
+	if (!io)
+		return;
+	free(io->area);
+	free(io);
+}
+
+static void tune(int fd, const struct cv_addr *a, bool listens)
+{
+	cv_sock_buffer(fd, true, CV_UDP_BUFFER);
+	cv_sock_buffer(fd, false, CV_UDP_BUFFER);
+	cv_sock_int(fd, IPPROTO_UDP, UDP_GRO, 1);
+	/* fragments rather than loss: whatever came in whole goes on whole */
+	cv_sock_int(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DONT);
+	if (a->family == CV_AF_INET6)
+		cv_sock_int(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER,
+			IPV6_PMTUDISC_DONT);
+	if (!listens || !cv_addr_any(a))
+		return;
+	cv_sock_int(fd, IPPROTO_IP, IP_PKTINFO, 1);
+	if (a->family == CV_AF_INET6)
+		cv_sock_int(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
+}
+
+int cv_udp_socket(const struct cv_addr *bind_to, const struct cv_addr *peer)
+{
+	const struct cv_addr *a = peer ? peer : bind_to;
+	struct sockaddr_storage ss;
+	int fd = cv_sock_new(a, SOCK_DGRAM);
+	if (fd < 0)
+		return -1;
+	tune(fd, a, !peer);
+	if (bind_to->family) {
+		if (peer)
+			cv_sock_int(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+		socklen_t len = cv_sock_addr(bind_to, &ss);
+		if (bind(fd, (struct sockaddr *)&ss, len))
+			goto fail;
+	}
+	if (peer) {
+		socklen_t len = cv_sock_addr(peer, &ss);
+		if (connect(fd, (struct sockaddr *)&ss, len))
+			goto fail;
+	}
+	return fd;
+fail:;
+	int e = errno;
+	close(fd);
+	errno = e;
+	return -1;
+}
+
+int cv_udp_read(struct cv_udp_io *io, int fd, unsigned slots)
+{
+	for (unsigned i = 0; i < slots; i++) {
+		io->in_iov[i] = (struct iovec){ io->area + (size_t)i * SLOT,
+			SLOT - 64 };
+		io->in[i].msg_hdr = (struct msghdr){
+			.msg_name = &io->from[i],
+			.msg_namelen = sizeof io->from[i],
+			.msg_iov = &io->in_iov[i],
+			.msg_iovlen = 1,
+			.msg_control = io->control[i],
+			.msg_controllen = CONTROL,
+		};
+	}
+	int n = recvmmsg(fd, io->in, slots, MSG_DONTWAIT, NULL);
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return 0;
+	return n;
+}
+
+static void read_control(struct msghdr *h, struct cv_udp_msg *m)
+{
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(h); c; c = CMSG_NXTHDR(h, c)) {
+		if (c->cmsg_level == IPPROTO_UDP && c->cmsg_type == UDP_GRO) {
+			int seg;
+			memcpy(&seg, CMSG_DATA(c), sizeof seg);
+			if (seg > 0)
+				m->train.seg = (uint32_t)seg;
+		} else if (c->cmsg_level == IPPROTO_IP &&
+			c->cmsg_type == IP_PKTINFO) {
+			struct in_pktinfo info;
+			memcpy(&info, CMSG_DATA(c), sizeof info);
+			m->to.family = CV_AF_INET;
+			memcpy(m->to.ip, &info.ipi_addr, 4);
+		} else if (c->cmsg_level == IPPROTO_IPV6 &&
+			c->cmsg_type == IPV6_PKTINFO) {
+			struct in6_pktinfo info;
+			memcpy(&info, CMSG_DATA(c), sizeof info);
+			m->to.family = CV_AF_INET6;
+			memcpy(m->to.ip, &info.ipi6_addr, 16);
+		}
+	}
+}
+
+void cv_udp_msg(struct cv_udp_io *io, unsigned i, struct cv_udp_msg *m)
+{
+	struct mmsghdr *h = &io->in[i];
+	m->train.type = CV_FRAME_DGRAM;
+	m->train.data = io->in_iov[i].iov_base;
+	m->train.len = m->train.seg = h->msg_len;
+	m->from = &io->from[i];
+	m->to = (struct cv_addr){ 0 };
+	if (h->msg_hdr.msg_controllen)
+		read_control(&h->msg_hdr, m);
+	if (m->train.seg > m->train.len)
+		m->train.seg = m->train.len;
+}
+
+static void *add_control(struct msghdr *h, int level, int type, size_t size)
+{
+	struct cmsghdr *c = (struct cmsghdr *)((char *)h->msg_control +
+		h->msg_controllen);
+	c->cmsg_level = level;
+	c->cmsg_type = type;
+	c->cmsg_len = CMSG_LEN(size);
+	h->msg_controllen += CMSG_SPACE(size);
+	return CMSG_DATA(c);
+}
+
+static void add_source(struct msghdr *h, const struct cv_addr *from)
+{
+	if (from->family == CV_AF_INET) {
+		struct in_pktinfo info = { 0 };
+		memcpy(&info.ipi_spec_dst, from->ip, 4);
+		memcpy(add_control(h, IPPROTO_IP, IP_PKTINFO, sizeof info),
+			&info, sizeof info);
+	} else {
+		struct in6_pktinfo info = { 0 };
+		memcpy(&info.ipi6_addr, from->ip, 16);
+		memcpy(add_control(h, IPPROTO_IPV6, IPV6_PKTINFO, sizeof info),
+			&info, sizeof info);
+	}
+}
+
+static void add(struct cv_udp_io *io, int fd, const struct cv_addr *to,
+	const struct cv_addr *from, const struct cv_frame *f)
+{
+	if (io->outs == CV_UDP_BATCH)
+		cv_udp_flush(io);
+	struct out *o = &io->out[io->outs];
+	struct msghdr *h = &io->msg[io->outs++].msg_hdr;
+	o->fd = fd;
+	o->seg = f->len > f->seg ? f->seg : 0;
+	o->iov = (struct iovec){ f->data, f->len };
+	*h = (struct msghdr){ .msg_iov = &o->iov, .msg_iovlen = 1,
+		.msg_control = o->control };
+	if (to) {
+		h->msg_name = &o->to;
+		h->msg_namelen = cv_sock_addr(to, &o->to);
+	}
+	if (from)
+		add_source(h, from);
+	if (o->seg) {
+		uint16_t seg = (uint16_t)o->seg;
+		memcpy(add_control(h, IPPROTO_UDP, UDP_SEGMENT, sizeof seg),
+			&seg, sizeof seg);
+	}
+	if (!h->msg_controllen)
+		h->msg_control = NULL;
+}
+
+void cv_udp_send(struct cv_udp_io *io, int fd, const struct cv_addr *to,
+	const struct cv_addr *from, const struct cv_frame *train)
+{
+	struct cv_frame f = *train;
+	uint32_t left = f.len, most = CV_DGRAM_MAX;
+	if (f.seg)
+		most = CV_DGRAM_MAX / f.seg * f.seg;
+	if (f.seg && most > f.seg * CV_UDP_SEGMENTS)
+		most = f.seg * CV_UDP_SEGMENTS;
+	do {
+		f.len = left < most ? left : most;
+		add(io, fd, to, from, &f);
+		f.data += f.len;
+		left -= f.len;
+	} while (left);
+}
+
+static unsigned segments(const struct out *o)
+{
+	return o->seg ? (unsigned)((o->iov.iov_len + o->seg - 1) / o->seg) : 1;
+}
+
+/* the kernel would not cut this train: one datagram at a time */
+static void send_singly(struct cv_udp_io *io, unsigned i)
+{
+	struct out *o = &io->out[i];
+	struct msghdr h = io->msg[i].msg_hdr;
+	struct iovec iov;
+	size_t len = o->iov.iov_len;
+	h.msg_iov = &iov;
+	h.msg_controllen -= CMSG_SPACE(sizeof(uint16_t));
+	if (!h.msg_controllen)
+		h.msg_control = NULL;
+	for (size_t off = 0; off < len; off += o->seg) {
+		iov.iov_base = (char *)o->iov.iov_base + off;
+		iov.iov_len = len - off < o->seg ? len - off : o->seg;
+		if (sendmsg(o->fd, &h, 0) < 0)
+			io->loop->node.stats.drop[errno == EMSGSIZE
+					? CV_DROP_TOO_BIG
+					: CV_DROP_SOCKET]++;
+	}
+}
+
+static enum cv_drop drop_of(int error)
+{
+	switch (error) {
+	case EAGAIN:
+	case ENOBUFS:
+		return CV_DROP_SOCKET_FULL;
+	case EMSGSIZE:
+		return CV_DROP_TOO_BIG;
+	case ECONNREFUSED:
+	case EHOSTUNREACH:
+	case ENETUNREACH:
+		return CV_DROP_UNREACHABLE;
+	default:
+		return CV_DROP_SOCKET;
+	}
+}
+
+/*
+ * Message @i was refused.  An error that an ICMP message left on a connected
+ * socket belongs to an earlier datagram: returns true to try this one again.
+ */
+static bool refused(struct cv_udp_io *io, unsigned i, bool again, int error)
+{
+	uint64_t *drop = io->loop->node.stats.drop;
+	struct out *o = &io->out[i];
+	if (!again && drop_of(error) == CV_DROP_UNREACHABLE &&
+		!io->msg[i].msg_hdr.msg_name) {
+		drop[CV_DROP_UNREACHABLE]++;
+		return true;
+	}
+	if (o->seg && (error == EINVAL || error == EMSGSIZE || error == EIO))
+		send_singly(io, i);
+	else
+		drop[drop_of(error)] += segments(o);
+	return false;
+}
+
+void cv_udp_flush(struct cv_udp_io *io)
+{
+	bool again = false;
+	for (unsigned i = 0; i < io->outs;) {
+		unsigned n = 1;
+		while (i + n < io->outs && io->out[i + n].fd == io->out[i].fd)
+			n++;
+		int r = sendmmsg(io->out[i].fd, &io->msg[i], n, 0);
+		if (r > 0) {
+			i += (unsigned)r;
+			again = false;
+			continue;
+		}
+		if (errno == EINTR)
+			continue;
+		again = refused(io, i, again, errno);
+		if (!again)
+			i++;
+	}
+	io->outs = 0;
+}
