@@ -3,7 +3,7 @@
  * policy.h - which targets peers may reach
  *
  *	udp://10.0.0.0/8:1000-2000   udp://[fd00::]/8   udp://dns.example:53
- *	udp://*:53   udp://10.1.1.2:5001?bind=10.1.1.1:53
+ *	udp://any:53   udp://10.1.1.2:5001?bind=10.1.1.1:53
  *
  * Without any rule only loopback targets are allowed.
  */
