@@ -63,12 +63,18 @@ CULVERT_API int culvert_new(
 	culvert **out, const char *conf, size_t len, struct culvert_diag *diag);
 
 /**
- * culvert_run() - Run a node until culvert_stop() or SIGTERM/SIGINT
+ * culvert_run() - Run a node until SIGTERM, SIGINT or culvert_stop()
  * @c:		the node
+ *
+ * It then takes nothing new, lets out what is queued for up to a second and
+ * tells its peers.  A second signal stops it at once.
  *
  * Return: 0 after an orderly stop, or a negative enum culvert_err
  */
 CULVERT_API int culvert_run(culvert *c);
+
+/** culvert_stop() - End culvert_run(); from any thread or signal handler */
+CULVERT_API void culvert_stop(culvert *c);
 
 /** culvert_free() - Close everything a node holds; @c may be NULL */
 CULVERT_API void culvert_free(culvert *c);

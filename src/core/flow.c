@@ -8,10 +8,12 @@
 
 int cv_flows_init(struct cv_flows *t, const struct cv_env *env, size_t max)
 {
-	*t = (struct cv_flows){ .env = env, .max = max, .idle = CV_FLOW_IDLE };
+	*t = (struct cv_flows){ .env = env, .max = max, .idle = CV_FLOW_IDLE,
+		.max_source = CV_FLOWS_SOURCE };
 	cv_list_init(&t->lru);
 	env->random(env->user, t->key, sizeof t->key);
-	if (cv_htab_init(&t->by_addr, env) || cv_htab_init(&t->by_id, env)) {
+	if (cv_htab_init(&t->by_addr, env) || cv_htab_init(&t->by_id, env) ||
+		cv_htab_init(&t->sources, env)) {
 		cv_flows_clear(t);
 		return CULVERT_ENOMEM;
 	}
@@ -22,6 +24,7 @@ void cv_flows_clear(struct cv_flows *t)
 {
 	cv_htab_clear(&t->by_addr);
 	cv_htab_clear(&t->by_id);
+	cv_htab_clear(&t->sources);
 }
 
 struct addr_key {
@@ -64,21 +67,95 @@ struct cv_flow *cv_flow_find_id(
 	return NULL;
 }
 
-struct cv_flow *cv_flow_new(struct cv_flows *t, enum cv_kind kind, cv_time now)
+static uint64_t source_hash(const struct cv_flows *t, struct cv_addr *a)
 {
-	if (t->count >= t->max)
+	a->port = 0;
+	return cv_siphash(t->key, a, sizeof *a);
+}
+
+static struct cv_source *find_source(
+	const struct cv_flows *t, const struct cv_addr *addr)
+{
+	struct cv_addr a = *addr;
+	struct cv_hnode *n = cv_htab_first(&t->sources, source_hash(t, &a));
+	for (; n; n = cv_htab_next(n)) {
+		struct cv_source *s = CV_CONTAINER(n, struct cv_source, node);
+		if (cv_addr_equal(&s->addr, &a))
+			return s;
+	}
+	return NULL;
+}
+
+static struct cv_source *add_source(
+	struct cv_flows *t, const struct cv_addr *addr)
+{
+	struct cv_source *s = t->env->alloc(t->env->user, sizeof *s);
+	if (!s)
 		return NULL;
+	s->addr = *addr;
+	cv_list_init(&s->flows);
+	cv_htab_add(&t->sources, &s->node, source_hash(t, &s->addr));
+	return s;
+}
+
+static void leave_source(struct cv_flows *t, struct cv_source *s)
+{
+	if (--s->count)
+		return;
+	cv_htab_del(&t->sources, &s->node);
+	t->env->free(t->env->user, s, sizeof *s);
+}
+
+struct cv_flow *cv_flow_new(struct cv_flows *t, enum cv_kind kind,
+	const struct cv_addr *source, cv_time now)
+{
+	struct cv_source *s = find_source(t, source);
+	if (t->count >= t->max || (s && s->count >= t->max_source))
+		return NULL;
+	if (!s)
+		s = add_source(t, source);
+	if (!s)
+		return NULL;
+	s->count++;
 	struct cv_flow *f = t->env->alloc(t->env->user, sizeof *f);
-	if (!f)
+	if (!f) {
+		leave_source(t, s);
 		return NULL;
+	}
 	f->kind = (uint8_t)kind;
 	f->end[1].side = 1;
+	f->source = s;
 	f->used = now;
 	cv_list_init(&f->lru);
 	cv_list_init(&f->peers);
+	cv_list_init(&f->siblings);
 	cv_list_append(&t->lru, &f->lru);
+	cv_list_append(&s->flows, &f->siblings);
 	t->count++;
 	return f;
+}
+
+void cv_flow_keep(struct cv_flow *f)
+{
+	f->pinned = true;
+	cv_list_del(&f->lru);
+	cv_list_del(&f->siblings);
+}
+
+struct cv_flow *cv_flows_oldest(const struct cv_flows *t)
+{
+	return cv_list_empty(&t->lru)
+		? NULL
+		: CV_CONTAINER(t->lru.next, struct cv_flow, lru);
+}
+
+struct cv_flow *cv_flows_oldest_of(
+	const struct cv_flows *t, const struct cv_addr *source)
+{
+	struct cv_source *s = find_source(t, source);
+	if (!s || s->count < t->max_source || cv_list_empty(&s->flows))
+		return NULL;
+	return CV_CONTAINER(s->flows.next, struct cv_flow, siblings);
 }
 
 void cv_flow_set_addr(struct cv_flows *t, struct cv_flow *f,
@@ -107,7 +184,10 @@ void cv_flow_touch(struct cv_flows *t, struct cv_flow *f, cv_time now)
 	if (now - f->used < COARSE)
 		return;
 	f->used = now;
+	if (f->pinned)
+		return;
 	cv_list_append(&t->lru, &f->lru);
+	cv_list_append(&f->source->flows, &f->siblings);
 }
 
 void cv_flow_free(struct cv_flows *t, struct cv_flow *f)
@@ -118,6 +198,8 @@ void cv_flow_free(struct cv_flows *t, struct cv_flow *f)
 		cv_htab_del(&t->by_id, &f->by_id);
 	cv_list_del(&f->lru);
 	cv_list_del(&f->peers);
+	cv_list_del(&f->siblings);
+	leave_source(t, f->source);
 	t->count--;
 	t->env->free(t->env->user, f, sizeof *f);
 }

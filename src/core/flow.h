@@ -45,27 +45,39 @@ struct cv_end {
 	uint64_t side; /* which of the flow's ends this is */
 };
 
+/** struct cv_source - who opened flows: a local address, or a peer */
+struct cv_source {
+	struct cv_hnode node;
+	struct cv_addr addr;
+	struct cv_list flows; /* longest idle first */
+	size_t count;
+};
+
 struct cv_flow {
 	struct cv_end end[2];	/* [0] opened it */
 	struct cv_hnode by_addr; /* edge, src, dst */
 	struct cv_hnode by_id;	/* session, id */
 	struct cv_list lru;	/* all flows, longest idle first */
 	struct cv_list peers;	/* flows of the session */
+	struct cv_list siblings; /* of the source, longest idle first */
+	struct cv_source *source;
 	struct cv_addr src;	/* the local client */
 	struct cv_addr dst;	/* the local address it sent to */
 	const char *target;	/* what to OPEN; belongs to the rule */
 	cv_time used;
 	uint32_t epoch; /* of the OPEN that is under way */
 	uint8_t kind, state;
+	bool pinned; /* never expires, never gives way */
 	uint64_t tx, rx; /* datagrams away from and to end[0] */
 };
 
 struct cv_flows {
 	const struct cv_env *env;
-	struct cv_htab by_addr, by_id;
+	struct cv_htab by_addr, by_id, sources;
 	struct cv_list lru;
 	uint64_t key[2];
 	size_t count, max;
+	size_t max_source; /* of one source */
 	cv_time idle; /* 0: never */
 };
 
@@ -90,8 +102,23 @@ struct cv_flow *cv_flow_find(struct cv_flows *, const struct cv_edge *,
 struct cv_flow *cv_flow_find_id(
 	struct cv_flows *, const struct cv_session *, uint64_t id);
 
-/** cv_flow_new() - an entry with no ends; NULL at the limit */
-struct cv_flow *cv_flow_new(struct cv_flows *, enum cv_kind, cv_time now);
+/**
+ * cv_flow_new() - An entry with no ends
+ * @source:	who opens it; the port does not count
+ * Return: the flow, or NULL at a limit or without memory
+ */
+struct cv_flow *cv_flow_new(struct cv_flows *, enum cv_kind,
+	const struct cv_addr *source, cv_time now);
+
+/** cv_flow_keep() - it never expires and never gives way */
+void cv_flow_keep(struct cv_flow *);
+
+/** cv_flows_oldest() - the longest idle flow that is not kept, or NULL */
+struct cv_flow *cv_flows_oldest(const struct cv_flows *);
+
+/** cv_flows_oldest_of() - the same among one source's, at its limit only */
+struct cv_flow *cv_flows_oldest_of(
+	const struct cv_flows *, const struct cv_addr *source);
 
 /** cv_flow_set_addr(), cv_flow_set_id() - make it findable */
 void cv_flow_set_addr(struct cv_flows *, struct cv_flow *, struct cv_edge *,

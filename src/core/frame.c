@@ -165,3 +165,19 @@ size_t cv_frame_put_open(uint8_t *p, const struct cv_frame *f)
 	memcpy(p + n, f->data, f->len);
 	return n + f->len;
 }
+
+enum cv_reset cv_reset_of(int err)
+{
+	switch (err) {
+	case CULVERT_EREFUSED:
+		return CV_RESET_REFUSED;
+	case CULVERT_ESYNTAX:
+	case CULVERT_EINVAL:
+		return CV_RESET_TARGET;
+	case CULVERT_ENOMEM:
+	case CULVERT_EFULL:
+		return CV_RESET_LIMIT;
+	default:
+		return CV_RESET_SYSTEM;
+	}
+}

@@ -28,6 +28,9 @@ enum cv_reset {
 	CV_RESET_N,
 };
 
+/** cv_reset_of() - what to tell a peer about a negative enum culvert_err */
+enum cv_reset cv_reset_of(int err);
+
 /** cv_reset_name() - in words, for logs; any number is fine */
 const char *cv_reset_name(uint64_t code);
 
@@ -48,6 +51,12 @@ enum {
 	/* type, flow, segment size, length in the four-byte form */
 	CV_DGRAM_HEAD = 1 + 8 + 4 + 4,
 };
+
+/** cv_frame_count() - datagrams in a DGRAM frame; an empty one counts */
+static inline uint64_t cv_frame_count(const struct cv_frame *f)
+{
+	return f->seg ? (f->len + f->seg - 1) / f->seg : 1;
+}
 
 /** cv_varint_put() - RFC 9000 section 16; returns bytes written */
 size_t cv_varint_put(uint8_t *p, uint64_t v);

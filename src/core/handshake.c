@@ -294,6 +294,7 @@ int cv_handshake_response(struct cv_node *node, struct cv_link *link,
 	link->trusted = true;
 	s->rx_at = now;
 	s->rtt = now - sent;
+	cv_session_ready(s, now);
 	/* our first packet confirms the keys to the responder */
 	cv_session_control(s,
 		&(struct cv_frame){ .type = CV_FRAME_PING, .value = now }, now);

@@ -242,6 +242,28 @@ void cv_node_flush(struct cv_node *n, cv_time now)
 	}
 }
 
+void cv_node_drain(struct cv_node *n, cv_time now)
+{
+	n->draining = true;
+	for (struct cv_list *l = n->sessions.next; l != &n->sessions;
+		l = l->next)
+		cv_session_goodbye(
+			CV_CONTAINER(l, struct cv_session, all), now);
+}
+
+bool cv_node_drained(const struct cv_node *n)
+{
+	for (const struct cv_list *l = n->sessions.next; l != &n->sessions;
+		l = l->next) {
+		const struct cv_session *s =
+			CV_CONTAINER(l, struct cv_session, all);
+		if (cv_session_up(s) &&
+			(s->ctl.head || s->txq.q.head || s->link->blocked))
+			return false;
+	}
+	return true;
+}
+
 static cv_time min_time(cv_time a, cv_time b)
 {
 	return a < b ? a : b;
@@ -257,24 +279,27 @@ void cv_node_tick(struct cv_node *n, cv_time now)
 {
 	cv_timers_run(&n->timers, now);
 	while (cv_flows_deadline(&n->flows) <= now)
-		cv_flow_close(n,
-			CV_CONTAINER(n->flows.lru.next, struct cv_flow, lru),
-			NULL, CV_RESET_DONE, now);
+		cv_flow_close(n, cv_flows_oldest(&n->flows), NULL,
+			CV_RESET_DONE, now);
 }
 
-struct cv_flow *cv_node_flow(
-	struct cv_node *n, enum cv_kind kind, cv_time now)
+bool cv_node_give_way(struct cv_node *n, struct cv_flow *f, cv_time now)
+{
+	if (!f || now - f->used < GIVES_WAY)
+		return false;
+	cv_flow_close(n, f, NULL, CV_RESET_DONE, now);
+	return true;
+}
+
+struct cv_flow *cv_node_flow(struct cv_node *n, enum cv_kind kind,
+	const struct cv_addr *source, cv_time now)
 {
 	struct cv_flows *t = &n->flows;
-	if (t->count >= t->max && t->count) {
-		struct cv_flow *old =
-			CV_CONTAINER(t->lru.next, struct cv_flow, lru);
-		if (now - old->used >= GIVES_WAY)
-			cv_flow_close(n, old, NULL, CV_RESET_DONE, now);
-	}
-	struct cv_flow *f = cv_flow_new(t, kind, now);
-	if (!f)
-		n->stats.drop[CV_DROP_FLOW_LIMIT]++;
+	if (t->count >= t->max)
+		cv_node_give_way(n, cv_flows_oldest(t), now);
+	struct cv_flow *f = cv_flow_new(t, kind, source, now);
+	if (!f && cv_node_give_way(n, cv_flows_oldest_of(t, source), now))
+		f = cv_flow_new(t, kind, source, now);
 	return f;
 }
 
@@ -282,7 +307,7 @@ struct cv_flow *cv_node_open(struct cv_node *n, struct cv_edge *edge,
 	const struct cv_addr *src, const struct cv_addr *dst,
 	struct cv_session *s, const char *target, cv_time now)
 {
-	struct cv_flow *f = cv_node_flow(n, CV_KIND_DGRAM, now);
+	struct cv_flow *f = cv_node_flow(n, CV_KIND_DGRAM, src, now);
 	if (!f)
 		return NULL;
 	cv_flow_set_addr(&n->flows, f, edge, src, dst);
@@ -299,9 +324,7 @@ int cv_flow_send(struct cv_node *n, struct cv_end *from,
 {
 	struct cv_flow *f = cv_end_flow(from);
 	struct cv_end *to = cv_end_other(from);
-	uint64_t count = train->seg
-		? (train->len + train->seg - 1) / train->seg
-		: 1;
+	uint64_t count = cv_frame_count(train);
 
 	cv_flow_touch(&n->flows, f, now);
 	if (from->side)
@@ -345,8 +368,15 @@ void cv_flow_opened(struct cv_node *n, struct cv_end *e, cv_time now)
 }
 
 void cv_flow_refused(
-	struct cv_node *n, struct cv_end *e, enum cv_reset why, cv_time now)
+	struct cv_node *n, struct cv_end *e, int err, cv_time now)
 {
 	e->edge = NULL; /* it never opened there */
-	cv_flow_close(n, cv_end_flow(e), NULL, why, now);
+	cv_flow_close(n, cv_end_flow(e), NULL, cv_reset_of(err), now);
+}
+
+void cv_flow_pin(struct cv_flow *f, cv_time now)
+{
+	cv_flow_keep(f);
+	if (f->end[1].session)
+		cv_session_open(f->end[1].session, &f->end[1], now);
 }

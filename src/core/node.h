@@ -33,6 +33,7 @@ struct cv_node {
 	uint64_t instance;
 	uint64_t key[2]; /* of the hash tables */
 	bool draining;
+	cv_time began;
 	struct cv_stats stats;
 };
 
@@ -78,6 +79,15 @@ void cv_node_output(struct cv_node *, struct cv_link *, struct cv_bufq *out,
 /** cv_node_flush() - let every dirty link write; once per loop turn */
 void cv_node_flush(struct cv_node *, cv_time now);
 
+/**
+ * cv_node_drain() - An orderly stop: nothing new, and a CLOSE behind what is
+ * queued for each peer
+ */
+void cv_node_drain(struct cv_node *, cv_time now);
+
+/** cv_node_drained() - everything was handed to the links and left them */
+bool cv_node_drained(const struct cv_node *);
+
 /** cv_node_deadline() - when cv_node_tick() has something to do */
 cv_time cv_node_deadline(const struct cv_node *);
 void cv_node_tick(struct cv_node *, cv_time now);
@@ -90,8 +100,18 @@ struct cv_flow *cv_node_open(struct cv_node *, struct cv_edge *,
 	const struct cv_addr *src, const struct cv_addr *dst,
 	struct cv_session *, const char *target, cv_time now);
 
-/** cv_node_flow() - a table entry; the longest idle flow may give way */
-struct cv_flow *cv_node_flow(struct cv_node *, enum cv_kind, cv_time now);
+/**
+ * cv_node_flow() - A table entry; the longest idle flow may give way
+ * @source:	who opens it, its port left out; see cv_flow_new()
+ */
+struct cv_flow *cv_node_flow(struct cv_node *, enum cv_kind,
+	const struct cv_addr *source, cv_time now);
+
+/** cv_node_give_way() - Close @f if it is idle enough; NULL is fine */
+bool cv_node_give_way(struct cv_node *, struct cv_flow *f, cv_time now);
+
+/** cv_flow_pin() - A static mapping: never idle, opened before it is used */
+void cv_flow_pin(struct cv_flow *, cv_time now);
 
 /** cv_flow_send() - A train from one end of a flow to the other
  * Return: 0, or 1 if it waits behind a blocked link
@@ -103,10 +123,13 @@ int cv_flow_send(struct cv_node *, struct cv_end *from,
 void cv_flow_close(struct cv_node *, struct cv_flow *, const struct cv_end *but,
 	enum cv_reset why, cv_time now);
 
-/** cv_flow_opened(), cv_flow_refused() - the edge's late answer to open */
+/**
+ * cv_flow_opened(), cv_flow_refused() - The edge's late answer to open
+ * @err:	a negative enum culvert_err
+ */
 void cv_flow_opened(struct cv_node *, struct cv_end *, cv_time now);
 void cv_flow_refused(
-	struct cv_node *, struct cv_end *, enum cv_reset why, cv_time now);
+	struct cv_node *, struct cv_end *, int err, cv_time now);
 
 void cv_node_dirty(struct cv_node *, struct cv_link *);
 void cv_node_edge_dirty(struct cv_node *, struct cv_edge *);

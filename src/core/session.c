@@ -71,7 +71,19 @@ void cv_session_free(struct cv_session *s)
 
 bool cv_session_up(const struct cv_session *s)
 {
-	return s->link && s->cur && s->cur->confirmed && !s->hs_sent;
+	return s->ready && s->cur && s->cur->confirmed;
+}
+
+/* the keys work on this link: static mappings are opened unasked */
+void cv_session_ready(struct cv_session *s, cv_time now)
+{
+	s->ready = true;
+	for (struct cv_list *l = s->flows.next; l != &s->flows; l = l->next) {
+		struct cv_flow *f = CV_CONTAINER(l, struct cv_flow, peers);
+		if (f->pinned && f->end[1].session == s)
+			cv_session_open(s, &f->end[1], now);
+	}
+	cv_node_dirty(s->node, s->link);
 }
 
 void cv_session_new_epoch(struct cv_session *s)
@@ -92,6 +104,7 @@ void cv_session_link_up(
 {
 	struct cv_link *old = s->link;
 	s->link = link;
+	s->ready = false;
 	link->session = s;
 	s->rx_at = s->tx_at = now;
 	s->ping_at = 0;
@@ -109,6 +122,7 @@ void cv_session_link_up(
 void cv_session_link_down(struct cv_session *s, cv_time now)
 {
 	s->link = NULL;
+	s->ready = false;
 	s->ping_at = 0;
 	s->rtt = 0;
 	cv_handshake_stop(s);
@@ -129,7 +143,7 @@ void cv_session_schedule(struct cv_session *s, cv_time now)
 		t = min_time(t, oldest +
 				(cv_session_up(s) ? s->node->max_age
 						  : CV_HOLD_AGE) + 1);
-	if (s->hs_sent)
+	if (s->link && !s->ready)
 		t = min_time(t, s->hs_sent + CV_HANDSHAKE_TIMEOUT);
 	else if (s->link)
 		t = min_time(t, s->rx_at +
@@ -149,7 +163,7 @@ void cv_session_schedule(struct cv_session *s, cv_time now)
 static void check_alive(struct cv_session *s, cv_time now)
 {
 	const char *why = NULL;
-	if (s->hs_sent) {
+	if (!s->ready) {
 		if (now - s->hs_sent >= CV_HANDSHAKE_TIMEOUT)
 			why = "no answer to the handshake: wrong key, or "
 			      "only one end uses --plain";

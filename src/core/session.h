@@ -72,6 +72,7 @@ struct cv_session {
 	struct cv_list all;
 	struct cv_keys *cur, *prev, *next;
 	struct cv_link *link;
+	bool ready; /* the keys were agreed or used on this link */
 	struct cv_timer timer;
 	struct cv_bufq ctl; /* control frames, unsealed */
 	struct cv_txq txq;
@@ -94,6 +95,7 @@ void cv_session_free(struct cv_session *);
 void cv_session_link_up(struct cv_session *, struct cv_link *, cv_time now);
 void cv_session_link_down(struct cv_session *, cv_time now);
 bool cv_session_up(const struct cv_session *);
+void cv_session_ready(struct cv_session *, cv_time now);
 void cv_session_schedule(struct cv_session *, cv_time now);
 void cv_session_want(struct cv_session *, cv_time now);
 void cv_session_drop(struct cv_session *, enum cv_drop, uint64_t n);
@@ -123,8 +125,10 @@ int cv_session_input(struct cv_session *, struct cv_keys *, struct cv_link *,
 /* session_tx.c: frames out */
 void cv_session_control(
 	struct cv_session *, const struct cv_frame *, cv_time now);
+void cv_session_open(struct cv_session *, struct cv_end *, cv_time now);
 int cv_session_dgram(struct cv_session *, struct cv_end *,
 	const struct cv_frame *train, cv_time now);
+void cv_session_goodbye(struct cv_session *, cv_time now);
 struct cv_buf *cv_session_output(struct cv_session *, cv_time now);
 void cv_session_expire(struct cv_session *, cv_time now);
 bool cv_session_pending(const struct cv_session *, cv_time now);

@@ -40,22 +40,6 @@ static void reset(struct cv_session *s, uint64_t id, enum cv_reset why,
 		now);
 }
 
-static enum cv_reset reset_of(int err)
-{
-	switch (err) {
-	case CULVERT_EREFUSED:
-		return CV_RESET_REFUSED;
-	case CULVERT_ESYNTAX:
-	case CULVERT_EINVAL:
-		return CV_RESET_TARGET;
-	case CULVERT_ENOMEM:
-	case CULVERT_EFULL:
-		return CV_RESET_LIMIT;
-	default:
-		return CV_RESET_SYSTEM;
-	}
-}
-
 static void on_open(struct cv_session *s, struct cv_frame *f, cv_time now)
 {
 	struct cv_node *node = s->node;
@@ -71,7 +55,10 @@ static void on_open(struct cv_session *s, struct cv_frame *f, cv_time now)
 		reset(s, id, CV_RESET_REFUSED, now);
 		return;
 	}
-	flow = cv_node_flow(node, CV_KIND_DGRAM, now);
+	/* a peer is one source, whatever addresses it comes from */
+	struct cv_addr source = { .family = CV_AF_NONE };
+	memcpy(source.ip, s->pub, sizeof source.ip);
+	flow = cv_node_flow(node, CV_KIND_DGRAM, &source, now);
 	if (!flow) {
 		reset(s, id, CV_RESET_LIMIT, now);
 		return;
@@ -81,10 +68,14 @@ static void on_open(struct cv_session *s, struct cv_frame *f, cv_time now)
 	flow->end[1].edge = node->out;
 	int r = node->out->ops->open(node->out, &flow->end[1],
 		(const char *)f->data, f->len, now);
+	if (r == CULVERT_EFULL &&
+		cv_node_give_way(node, cv_flows_oldest(&node->flows), now))
+		r = node->out->ops->open(node->out, &flow->end[1],
+			(const char *)f->data, f->len, now);
 	if (r == 0)
 		cv_flow_opened(node, &flow->end[1], now);
 	else if (r < 0)
-		cv_flow_refused(node, &flow->end[1], reset_of(r), now);
+		cv_flow_refused(node, &flow->end[1], r, now);
 }
 
 static void on_reset(struct cv_session *s, struct cv_frame *f, cv_time now)
@@ -111,7 +102,7 @@ static void on_dgram(struct cv_session *s, struct cv_frame *f, bool late,
 	cv_time now)
 {
 	struct cv_node *node = s->node;
-	uint64_t n = f->seg ? (f->len + f->seg - 1) / f->seg : 1;
+	uint64_t n = cv_frame_count(f);
 	uint64_t id = f->flow ^ 1;
 	struct cv_flow *flow = cv_flow_find_id(&node->flows, s, id);
 
@@ -172,6 +163,8 @@ int cv_session_input(struct cv_session *s, struct cv_keys *k,
 		cv_keys_confirmed(s, k, now);
 	if (s->link != link)
 		cv_session_link_up(s, link, now);
+	if (!s->ready && !s->hs_sent)
+		cv_session_ready(s, now);
 	s->rx_at = now;
 	s->ping_at = 0;
 	s->stats.rx_packets++;

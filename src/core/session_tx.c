@@ -46,8 +46,8 @@ void cv_session_expire(struct cv_session *s, cv_time now)
 		drop_head(s, CV_DROP_NO_SESSION);
 }
 
-static void open_first(
-	struct cv_session *s, struct cv_end *e, cv_time now)
+/* ask the peer for the flow, unless it was asked or has it already */
+void cv_session_open(struct cv_session *s, struct cv_end *e, cv_time now)
 {
 	struct cv_flow *f = cv_end_flow(e);
 	struct cv_frame open = {
@@ -69,15 +69,17 @@ int cv_session_dgram(struct cv_session *s, struct cv_end *e,
 	bool up = cv_session_up(s);
 	bool idle = !s->txq.q.head;
 	uint32_t limit = CV_PACKET_MAX;
-	uint64_t lost = 0, n = train->seg
-		? (train->len + train->seg - 1) / train->seg
-		: 1;
+	uint64_t lost = 0, n = cv_frame_count(train);
 
 	if (!up)
 		limit = 1; /* a chunk each, so that the newest can be kept */
 	else if (s->link->blocked)
 		limit = CV_CHUNK_BLOCKED;
-	open_first(s, e, now);
+	if (s->node->draining) {
+		cv_session_drop(s, CV_DROP_NO_SESSION, n);
+		return 0;
+	}
+	cv_session_open(s, e, now);
 	cv_txq_put(&s->txq, &s->node->pool, e->id, train, limit, now, &lost);
 	s->stats.tx_dgrams += n;
 	s->stats.tx_dgram_bytes += train->len;
@@ -94,6 +96,16 @@ int cv_session_dgram(struct cv_session *s, struct cv_end *e,
 	else
 		cv_node_dirty(s->node, s->link);
 	return !up || s->link->blocked;
+}
+
+/* a CLOSE behind everything that is queued */
+void cv_session_goodbye(struct cv_session *s, cv_time now)
+{
+	if (!cv_session_up(s))
+		return;
+	cv_txq_frame(&s->txq, &s->node->pool,
+		&(struct cv_frame){ .type = CV_FRAME_CLOSE }, now);
+	cv_node_dirty(s->node, s->link);
 }
 
 /* header and tag around the frames of a buffer, in place */

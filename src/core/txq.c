@@ -76,7 +76,7 @@ void cv_txq_put(struct cv_txq *t, struct cv_pool *pool, uint64_t flow,
 		struct cv_buf *b = tail(
 			t, pool, CV_DGRAM_HEAD + f.seg, limit, now);
 		if (!b) {
-			*lost += f.seg ? (f.len + f.seg - 1) / f.seg : 1;
+			*lost += cv_frame_count(&f);
 			return;
 		}
 		uint32_t n = put_some(t, b, flow, &f);
@@ -97,6 +97,19 @@ int cv_txq_open(struct cv_txq *t, struct cv_pool *pool,
 	b->len += (uint32_t)n;
 	t->q.bytes += n;
 	b->opens++;
+	t->seg = 0;
+	return 0;
+}
+
+int cv_txq_frame(struct cv_txq *t, struct cv_pool *pool,
+	const struct cv_frame *f, cv_time now)
+{
+	struct cv_buf *b = tail(t, pool, 24, CV_PACKET_MAX, now);
+	if (!b)
+		return CULVERT_ENOMEM;
+	size_t n = cv_frame_put(cv_buf_end(b), f);
+	b->len += (uint32_t)n;
+	t->q.bytes += n;
 	t->seg = 0;
 	return 0;
 }

@@ -38,6 +38,10 @@ void cv_txq_put(struct cv_txq *, struct cv_pool *, uint64_t flow,
 int cv_txq_open(struct cv_txq *, struct cv_pool *, const struct cv_frame *,
 	cv_time now);
 
+/** cv_txq_frame() - Append a short frame, such as CLOSE, likewise */
+int cv_txq_frame(struct cv_txq *, struct cv_pool *, const struct cv_frame *,
+	cv_time now);
+
 /** cv_txq_take() - The oldest chunk, or NULL; the caller owns it */
 struct cv_buf *cv_txq_take(struct cv_txq *);
 

@@ -119,6 +119,8 @@ int cv_url_addr(const struct cv_url *u, struct cv_addr *out)
 	const char *host = *u->host ? u->host : "::";
 	if (!strcmp(host, "*"))
 		host = "::";
+	if (!strcmp(host, "localhost")) /* RFC 6761, section 6.3 */
+		host = "127.0.0.1";
 	if (cv_addr_parse_ip(host, &a))
 		return CULVERT_EINVAL;
 	a.port = u->port < 0 ? 0 : (uint16_t)u->port;
