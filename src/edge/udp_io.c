@@ -48,7 +48,11 @@ struct cv_udp_io {
 	struct mmsghdr msg[CV_UDP_BATCH];
 	struct out out[CV_UDP_BATCH];
 	unsigned outs;
+	struct cv_list paused; /* sockets behind a blocked link */
+	ev_timer drain;
 };
+
+static void on_drain(struct ev_loop *, ev_timer *, int events);
 
 struct cv_udp_io *cv_udp_io_new(struct cv_loop *l)
 {
@@ -61,13 +65,22 @@ struct cv_udp_io *cv_udp_io_new(struct cv_loop *l)
 		free(io);
 		return NULL;
 	}
+	cv_list_init(&io->paused);
+	ev_timer_init(&io->drain, on_drain, CV_UDP_DRAIN_MS / 1e3, 0.);
+	io->drain.data = io;
 	return io;
+}
+
+struct cv_loop *cv_udp_io_loop(struct cv_udp_io *io)
+{
+	return io->loop;
 }
 
 void cv_udp_io_free(struct cv_udp_io *io)
 {
 	if (!io)
 		return;
+	ev_timer_stop(io->loop->ev, &io->drain);
 	free(io->area);
 	free(io);
 }
@@ -117,7 +130,8 @@ fail:;
 	return -1;
 }
 
-int cv_udp_read(struct cv_udp_io *io, int fd, unsigned slots)
+/* up to @slots messages into the slots; 0: none, -1 and errno */
+static int read_batch(struct cv_udp_io *io, int fd, unsigned slots)
 {
 	for (unsigned i = 0; i < slots; i++) {
 		io->in_iov[i] = (struct iovec){ io->area + (size_t)i * SLOT,
@@ -157,6 +171,8 @@ static void read_control(struct msghdr *h, struct cv_udp_msg *m)
 			memcpy(&info, CMSG_DATA(c), sizeof info);
 			m->to.family = CV_AF_INET6;
 			memcpy(m->to.ip, &info.ipi6_addr, 16);
+			if (IN6_IS_ADDR_LINKLOCAL(&info.ipi6_addr))
+				m->to.scope = (uint32_t)info.ipi6_ifindex;
 		}
 	}
 }
@@ -196,6 +212,7 @@ static void add_source(struct msghdr *h, const struct cv_addr *from)
 	} else {
 		struct in6_pktinfo info = { 0 };
 		memcpy(&info.ipi6_addr, from->ip, 16);
+		info.ipi6_ifindex = from->scope;
 		memcpy(add_control(h, IPPROTO_IPV6, IPV6_PKTINFO, sizeof info),
 			&info, sizeof info);
 	}
@@ -328,4 +345,87 @@ void cv_udp_flush(struct cv_udp_io *io)
 			i++;
 	}
 	io->outs = 0;
+}
+
+/*
+ * An error that an earlier datagram left on the socket comes before what
+ * there is to read: it is counted and the read tried again.
+ */
+static int read_some(struct cv_udp_sock *s, unsigned slots)
+{
+	for (int i = 0; i < 4; i++) {
+		int n = read_batch(s->udp, s->io.fd, slots);
+		if (n >= 0)
+			return n;
+		s->udp->loop->node.stats.drop[drop_of(errno)]++;
+	}
+	return 0;
+}
+
+static void on_readable(struct ev_loop *ev, ev_io *w, int events)
+{
+	struct cv_udp_sock *s = w->data;
+	struct cv_udp_io *io = s->udp;
+	(void)events;
+	int n = read_some(s, CV_UDP_SLOTS);
+	if (n <= 0 || !s->input(s, (unsigned)n))
+		return;
+	/* reading only to drop is a livelock: the kernel drops cheaper */
+	ev_io_stop(ev, w);
+	cv_list_append(&io->paused, &s->paused);
+	if (!ev_is_active(&io->drain)) {
+		ev_timer_set(&io->drain, CV_UDP_DRAIN_MS / 1e3, 0.);
+		ev_timer_start(ev, &io->drain);
+	}
+}
+
+/* a little of a paused socket, so that what is queued stays fresh */
+static size_t drain(struct cv_udp_sock *s)
+{
+	struct cv_udp_io *io = s->udp;
+	size_t bytes = 0;
+	int n = read_some(s, CV_UDP_DRAIN);
+	if (n <= 0) {
+		cv_list_del(&s->paused);
+		ev_io_start(io->loop->ev, &s->io);
+		return 0;
+	}
+	for (int i = 0; i < n; i++)
+		bytes += io->in[i].msg_len;
+	cv_list_append(&io->paused, &s->paused);
+	s->input(s, (unsigned)n);
+	return bytes;
+}
+
+static void on_drain(struct ev_loop *ev, ev_timer *w, int events)
+{
+	struct cv_udp_io *io = w->data;
+	size_t bytes = 0;
+	(void)events;
+	while (bytes < CV_UDP_DRAIN_BYTES && !cv_list_empty(&io->paused))
+		bytes += drain(CV_CONTAINER(
+			io->paused.next, struct cv_udp_sock, paused));
+	if (cv_list_empty(&io->paused))
+		return;
+	ev_timer_set(w, CV_UDP_DRAIN_MS / 1e3, 0.);
+	ev_timer_start(ev, w);
+}
+
+void cv_udp_start(struct cv_udp_sock *s, struct cv_udp_io *io, int fd,
+	bool (*input)(struct cv_udp_sock *, unsigned n))
+{
+	s->udp = io;
+	s->input = input;
+	cv_list_init(&s->paused);
+	ev_io_init(&s->io, on_readable, fd, EV_READ);
+	s->io.data = s;
+	ev_io_start(io->loop->ev, &s->io);
+}
+
+void cv_udp_stop(struct cv_udp_sock *s)
+{
+	cv_udp_flush(s->udp);
+	cv_list_del(&s->paused);
+	ev_io_stop(s->udp->loop->ev, &s->io);
+	close(s->io.fd);
 }

@@ -10,9 +10,23 @@
 enum {
 	CV_UDP_SLOTS = 64,    /* datagrams or trains of one read */
 	CV_UDP_DRAIN = 8,     /* of one read behind a blocked link */
+	CV_UDP_DRAIN_BYTES = 512 << 10, /* of all reads behind it, per ... */
+	CV_UDP_DRAIN_MS = 4,		/* ... this time */
 	CV_UDP_SEGMENTS = 64, /* of one GSO send: the kernel's limit */
 	CV_UDP_BATCH = 64,    /* messages waiting to be sent */
 	CV_UDP_BUFFER = 4 << 20, /* socket buffers asked for */
+};
+
+/**
+ * struct cv_udp_sock - a socket that is read in batches
+ * @input:	take messages 0..@n-1 of this read; returns whether what they
+ *		went into is blocked, so that reading may slow down
+ */
+struct cv_udp_sock {
+	ev_io io; /* its fd: -1 for none */
+	struct cv_udp_io *udp;
+	struct cv_list paused;
+	bool (*input)(struct cv_udp_sock *, unsigned n);
 };
 
 /** struct cv_udp_msg - what one slot of a read holds */
@@ -24,8 +38,12 @@ struct cv_udp_msg {
 
 struct cv_udp_io;
 
+/** cv_udp_io_new() - slots and batch for one loop; NULL: out of memory */
 struct cv_udp_io *cv_udp_io_new(struct cv_loop *);
 void cv_udp_io_free(struct cv_udp_io *);
+
+/** cv_udp_io_loop() - the loop it was made for */
+struct cv_loop *cv_udp_io_loop(struct cv_udp_io *);
 
 /** cv_udp_socket() - bound, with large buffers, GRO and PKTINFO as needed
  * @bind:	local address; family NONE for none
@@ -34,8 +52,12 @@ void cv_udp_io_free(struct cv_udp_io *);
  */
 int cv_udp_socket(const struct cv_addr *bind, const struct cv_addr *peer);
 
-/** cv_udp_read() - up to @slots messages; 0: none, -1 and errno */
-int cv_udp_read(struct cv_udp_io *, int fd, unsigned slots);
+/** cv_udp_start() - read from @fd, which then belongs to @s */
+void cv_udp_start(struct cv_udp_sock *s, struct cv_udp_io *, int fd,
+	bool (*input)(struct cv_udp_sock *, unsigned n));
+
+/** cv_udp_stop() - write what waits for the socket, and close it */
+void cv_udp_stop(struct cv_udp_sock *);
 
 /** cv_udp_msg() - message @i of the last read, until the next one */
 void cv_udp_msg(struct cv_udp_io *, unsigned i, struct cv_udp_msg *);

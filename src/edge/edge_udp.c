@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * edge_udp.c - local clients in, their answers out
+ *
+ * DOC: A flow is one client address and, on a port bound to every address,
+ * the local address the client asked, from which it is answered.  The flow
+ * of the last train is remembered: most trains follow one of their own.
+ */
+#include "edge/edge_udp.h"
+
+#include "loop/sock.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define REOPEN 5. /* seconds until a refused known client is tried again */
+
+struct cv_udp_port {
+	struct cv_edge edge;
+	struct cv_udp_sock sock;
+	struct cv_loop *loop;
+	struct cv_session *via;
+	const char *target;
+	struct cv_addr peer;
+	ev_timer reopen;
+	struct cv_flow *last;
+	struct sockaddr_storage last_from;
+};
+
+static struct cv_udp_port *port_of(struct cv_edge *e)
+{
+	return CV_CONTAINER(e, struct cv_udp_port, edge);
+}
+
+static bool same_from(const struct sockaddr_storage *a,
+	const struct sockaddr_storage *b)
+{
+	/* what recvmmsg() fills in of either family, family and port first */
+	size_t n = a->ss_family == AF_INET ? 8 : 28;
+	return !memcmp(a, b, n);
+}
+
+static struct cv_flow *flow_of(
+	struct cv_udp_port *p, const struct cv_udp_msg *m, cv_time now)
+{
+	struct cv_node *node = &p->loop->node;
+	struct cv_addr from;
+	if (p->last && same_from(m->from, &p->last_from) &&
+		cv_addr_equal(&m->to, &p->last->dst))
+		return p->last;
+	cv_sock_from(m->from, &from);
+	struct cv_flow *f = cv_flow_find(&node->flows, &p->edge, &from, &m->to);
+	if (!f)
+		f = cv_node_open(node, &p->edge, &from, &m->to, p->via,
+			p->target, now);
+	p->last = f;
+	p->last_from = *m->from;
+	return f;
+}
+
+static bool input(struct cv_udp_sock *s, unsigned n)
+{
+	struct cv_udp_port *p = CV_CONTAINER(s, struct cv_udp_port, sock);
+	struct cv_node *node = &p->loop->node;
+	cv_time now = cv_now();
+	int blocked = 0;
+	for (unsigned i = 0; i < n; i++) {
+		struct cv_udp_msg m;
+		cv_udp_msg(s->udp, i, &m);
+		struct cv_flow *f = flow_of(p, &m, now);
+		if (f)
+			blocked |= cv_flow_send(
+				node, &f->end[0], &m.train, now);
+	}
+	return blocked;
+}
+
+static void open_peer(struct cv_udp_port *p)
+{
+	cv_time now = cv_now();
+	struct cv_flow *f = cv_node_open(&p->loop->node, &p->edge, &p->peer,
+		&(struct cv_addr){ 0 }, p->via, p->target, now);
+	if (f)
+		cv_flow_pin(f, now);
+	else
+		ev_timer_start(p->loop->ev, &p->reopen);
+}
+
+static void on_reopen(struct ev_loop *ev, ev_timer *w, int events)
+{
+	(void)ev;
+	(void)events;
+	open_peer(w->data);
+}
+
+/* a peer cannot open flows to here: it reaches targets by the other edge */
+static int refuse(struct cv_edge *e, struct cv_end *end, const char *target,
+	size_t len, cv_time now)
+{
+	(void)e;
+	(void)end;
+	(void)target;
+	(void)len;
+	(void)now;
+	return CULVERT_EREFUSED;
+}
+
+static void dgram(
+	struct cv_edge *e, struct cv_end *end, const struct cv_frame *train)
+{
+	struct cv_udp_port *p = port_of(e);
+	struct cv_flow *f = cv_end_flow(end);
+	cv_udp_send(p->sock.udp, p->sock.io.fd, &f->src,
+		f->dst.family ? &f->dst : NULL, train);
+	cv_node_edge_dirty(&p->loop->node, e);
+}
+
+static void flush(struct cv_edge *e)
+{
+	cv_udp_flush(port_of(e)->sock.udp);
+}
+
+static void close_end(struct cv_edge *e, struct cv_end *end)
+{
+	struct cv_udp_port *p = port_of(e);
+	struct cv_flow *f = cv_end_flow(end);
+	if (p->last == f)
+		p->last = NULL;
+	if (!f->pinned || p->loop->node.draining)
+		return;
+	ev_timer_set(&p->reopen, REOPEN, 0.);
+	ev_timer_start(p->loop->ev, &p->reopen);
+}
+
+static const struct cv_edge_ops ops = {
+	.name = "udp",
+	.open = refuse,
+	.dgram = dgram,
+	.flush = flush,
+	.close = close_end,
+};
+
+struct cv_udp_port *cv_udp_listen(struct cv_udp_io *io,
+	const struct cv_addr *at, const struct cv_addr *peer,
+	struct cv_session *via, const char *target)
+{
+	struct cv_udp_port *p = calloc(1, sizeof *p);
+	if (!p)
+		return NULL;
+	int fd = cv_udp_socket(at, NULL);
+	if (fd < 0) {
+		int e = errno;
+		free(p);
+		errno = e;
+		return NULL;
+	}
+	p->loop = cv_udp_io_loop(io);
+	p->edge.ops = &ops;
+	p->edge.node = &p->loop->node;
+	cv_list_init(&p->edge.dirty);
+	p->via = via;
+	p->target = target;
+	p->peer = *peer;
+	ev_timer_init(&p->reopen, on_reopen, REOPEN, 0.);
+	p->reopen.data = p;
+	cv_udp_start(&p->sock, io, fd, input);
+	if (peer->family)
+		open_peer(p);
+	return p;
+}
+
+void cv_udp_unlisten(struct cv_udp_port *p)
+{
+	ev_timer_stop(p->loop->ev, &p->reopen);
+	cv_list_del(&p->edge.dirty);
+	cv_udp_stop(&p->sock);
+	free(p);
+}

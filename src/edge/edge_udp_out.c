@@ -1,0 +1,337 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * edge_udp_out.c - datagrams of peers out, answers of their targets in
+ *
+ * DOC: Every flow has a socket of its own, connected to its target: a
+ * stranger's datagram never enters.  A target that is a name is looked up
+ * first; meanwhile a few datagrams wait.  Policy is asked about the address
+ * that came out, not about the one that was hoped for.
+ */
+#include "edge/edge_udp_out.h"
+
+#include "loop/resolve.h"
+#include "loop/sock.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum {
+	HELD_DGRAMS = 64, /* of a flow whose target is being resolved */
+	HELD_BYTES = 128 << 10,
+};
+
+struct held {
+	struct held *next;
+	struct cv_frame train;
+	uint8_t data[];
+};
+
+/* what a flow needs only until its socket exists */
+struct opening {
+	struct cv_url url;
+	struct cv_addr bind; /* family NONE: none asked for */
+	bool trusted;	     /* the operator's own --to */
+	struct cv_query *query;
+	struct held *head, **tail;
+	size_t count, bytes;
+};
+
+struct target {
+	struct cv_udp_sock sock;
+	struct cv_end *end;
+	struct opening *opening; /* NULL once the socket exists */
+};
+
+struct cv_udp_out {
+	struct cv_edge edge;
+	struct cv_loop *loop;
+	struct cv_udp_io *udp;
+	const struct cv_policy *policy;
+	char to[CV_URL_TEXT];
+};
+
+static struct cv_udp_out *out_of(struct cv_edge *e)
+{
+	return CV_CONTAINER(e, struct cv_udp_out, edge);
+}
+
+static bool input(struct cv_udp_sock *s, unsigned n)
+{
+	struct target *t = CV_CONTAINER(s, struct target, sock);
+	struct cv_node *node = t->end->edge->node;
+	cv_time now = cv_now();
+	int blocked = 0;
+	for (unsigned i = 0; i < n; i++) {
+		struct cv_udp_msg m;
+		cv_udp_msg(s->udp, i, &m);
+		blocked |= cv_flow_send(node, t->end, &m.train, now);
+	}
+	return blocked;
+}
+
+static void drop_opening(struct cv_udp_out *o, struct target *t)
+{
+	struct opening *op = t->opening;
+	if (!op)
+		return;
+	if (op->query)
+		cv_resolve_cancel(op->query);
+	for (struct held *h; (h = op->head);) {
+		op->head = h->next;
+		o->loop->node.stats.drop[CV_DROP_OPENING] +=
+			cv_frame_count(&h->train);
+		free(h);
+	}
+	free(op);
+	t->opening = NULL;
+}
+
+static void log_refusal(struct cv_udp_out *o, const struct cv_end *end,
+	const struct cv_url *u, const struct cv_addr *a, const char *why)
+{
+	char at[CV_ADDRTEXT];
+	struct cv_session *s = end[-1].session;
+	cv_log(&o->loop->node, CULVERT_WARN,
+		"msg=\"target refused\" peer=%s target=udp://%s:%ld "
+		"address=%s reason=\"%s\"",
+		s ? s->name : "-", u->host, u->port, cv_addr_format(a, at),
+		why);
+}
+
+static int error_of(int error)
+{
+	switch (error) {
+	case EMFILE:
+	case ENFILE:
+	case ENOMEM:
+	case ENOBUFS:
+		return CULVERT_EFULL;
+	default:
+		return CULVERT_ESYS;
+	}
+}
+
+/* the target's address is known: policy, then a socket */
+static int connect_to(struct cv_udp_out *o, struct target *t,
+	const struct cv_addr *addr, cv_time now)
+{
+	struct opening *op = t->opening;
+	const struct cv_addr *bind = op->bind.family ? &op->bind : NULL;
+	if (!op->trusted &&
+		!cv_policy_allows(o->policy, &op->url, addr, bind)) {
+		log_refusal(o, t->end, &op->url, addr, "not allowed");
+		return CULVERT_EREFUSED;
+	}
+	int fd = cv_udp_socket(&op->bind, addr);
+	if (fd < 0) {
+		int e = errno;
+		log_refusal(o, t->end, &op->url, addr, strerror(e));
+		return error_of(e);
+	}
+	cv_udp_start(&t->sock, o->udp, fd, input);
+	if (bind && bind->port)
+		cv_flow_pin(cv_end_flow(t->end), now);
+	return 0;
+}
+
+static void send_held(struct target *t)
+{
+	struct opening *op = t->opening;
+	for (struct held *h; (h = op->head);) {
+		op->head = h->next;
+		cv_udp_send(t->sock.udp, t->sock.io.fd, NULL, NULL, &h->train);
+		cv_udp_flush(t->sock.udp);
+		free(h);
+	}
+}
+
+static void on_resolved(void *user, const struct cv_addr *addr, unsigned n,
+	const char *why)
+{
+	struct target *t = user;
+	struct cv_end *end = t->end;
+	struct cv_udp_out *o = out_of(end->edge);
+	struct opening *op = t->opening;
+	cv_time now = cv_now();
+	int err = CULVERT_EINVAL;
+
+	op->query = NULL;
+	if (!n)
+		log_refusal(o, end, &op->url, &(struct cv_addr){ 0 }, why);
+	/* a socket bound to an address can reach only that family */
+	for (unsigned i = 0; i < n && err; i++) {
+		struct cv_addr a = addr[i];
+		a.port = (uint16_t)op->url.port;
+		if (!op->bind.family || op->bind.family == a.family)
+			err = connect_to(o, t, &a, now);
+	}
+	if (err) {
+		drop_opening(o, t);
+		end->ctx = NULL;
+		free(t);
+		cv_flow_refused(&o->loop->node, end, err, now);
+		return;
+	}
+	send_held(t);
+	drop_opening(o, t);
+	cv_flow_opened(&o->loop->node, end, now);
+}
+
+static int parse_target(struct cv_udp_out *o, struct opening *op,
+	const char *target, size_t len)
+{
+	const char *why, *bind;
+	if (!len) {
+		op->trusted = true;
+		target = o->to;
+		len = strlen(o->to);
+	}
+	if (cv_url_parse(&op->url, target, len, &why))
+		return CULVERT_ESYNTAX;
+	if (strcmp(op->url.scheme, "udp") || !*op->url.host ||
+		op->url.port < 1)
+		return CULVERT_EINVAL;
+	bind = cv_url_option(&op->url, "bind");
+	if (bind && cv_hostport_parse(bind, &op->bind))
+		return CULVERT_EINVAL;
+	op->tail = &op->head;
+	return 0;
+}
+
+static int start(struct cv_udp_out *o, struct target *t, const char *target,
+	size_t len, cv_time now)
+{
+	struct cv_addr a;
+	int err = parse_target(o, t->opening, target, len);
+	if (err)
+		return err;
+	if (!cv_url_addr(&t->opening->url, &a)) {
+		/* ?bind=:53 leaves the family to the target */
+		if (cv_addr_any(&t->opening->bind))
+			t->opening->bind.family = a.family;
+		err = connect_to(o, t, &a, now);
+		if (!err)
+			drop_opening(o, t);
+		return err;
+	}
+	t->opening->query = cv_resolve(
+		o->loop, t->opening->url.host, on_resolved, t);
+	return t->opening->query ? 1 : CULVERT_ENOMEM;
+}
+
+static int open_end(struct cv_edge *e, struct cv_end *end, const char *target,
+	size_t len, cv_time now)
+{
+	struct cv_udp_out *o = out_of(e);
+	struct target *t = calloc(1, sizeof *t);
+	if (!t)
+		return CULVERT_ENOMEM;
+	t->opening = calloc(1, sizeof *t->opening);
+	if (!t->opening) {
+		free(t);
+		return CULVERT_ENOMEM;
+	}
+	t->end = end;
+	end->ctx = t;
+	t->sock.io.fd = -1;
+	int r = start(o, t, target, len, now);
+	if (r < 0) {
+		drop_opening(o, t);
+		end->ctx = NULL;
+		free(t);
+	}
+	return r;
+}
+
+static void hold(struct cv_udp_out *o, struct target *t,
+	const struct cv_frame *train)
+{
+	struct opening *op = t->opening;
+	size_t n = cv_frame_count(train);
+	struct held *h = NULL;
+	if (op->count + n <= HELD_DGRAMS &&
+		op->bytes + train->len <= HELD_BYTES)
+		h = malloc(sizeof *h + train->len);
+	if (!h) {
+		o->loop->node.stats.drop[CV_DROP_OPENING] += n;
+		return;
+	}
+	h->next = NULL;
+	h->train = *train;
+	h->train.data = memcpy(h->data, train->data, train->len);
+	*op->tail = h;
+	op->tail = &h->next;
+	op->count += n;
+	op->bytes += train->len;
+}
+
+static void dgram(
+	struct cv_edge *e, struct cv_end *end, const struct cv_frame *train)
+{
+	struct cv_udp_out *o = out_of(e);
+	struct target *t = end->ctx;
+	if (t->opening) {
+		hold(o, t, train);
+		return;
+	}
+	cv_udp_send(o->udp, t->sock.io.fd, NULL, NULL, train);
+	cv_node_edge_dirty(&o->loop->node, e);
+}
+
+static void flush(struct cv_edge *e)
+{
+	cv_udp_flush(out_of(e)->udp);
+}
+
+static void close_end(struct cv_edge *e, struct cv_end *end)
+{
+	struct cv_udp_out *o = out_of(e);
+	struct target *t = end->ctx;
+	if (!t)
+		return;
+	if (t->opening)
+		drop_opening(o, t);
+	else
+		cv_udp_stop(&t->sock);
+	end->ctx = NULL;
+	free(t);
+}
+
+static const struct cv_edge_ops ops = {
+	.name = "udp",
+	.open = open_end,
+	.dgram = dgram,
+	.flush = flush,
+	.close = close_end,
+};
+
+struct cv_udp_out *cv_udp_out_new(
+	struct cv_udp_io *io, const struct cv_policy *policy, const char *to)
+{
+	struct cv_udp_out *o = calloc(1, sizeof *o);
+	if (!o)
+		return NULL;
+	o->loop = cv_udp_io_loop(io);
+	o->udp = io;
+	o->policy = policy;
+	strcpy(o->to, to);
+	o->edge.ops = &ops;
+	o->edge.node = &o->loop->node;
+	cv_list_init(&o->edge.dirty);
+	return o;
+}
+
+struct cv_edge *cv_udp_out_edge(struct cv_udp_out *o)
+{
+	return &o->edge;
+}
+
+void cv_udp_out_free(struct cv_udp_out *o)
+{
+	if (!o)
+		return;
+	cv_list_del(&o->edge.dirty);
+	free(o);
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+/* edge_udp_out.h - the targets that peers reach, one socket each */
+#ifndef CV_EDGE_UDP_OUT_H
+#define CV_EDGE_UDP_OUT_H
+
+#include "core/policy.h"
+#include "edge/udp_io.h"
+
+struct cv_udp_out;
+
+/**
+ * cv_udp_out_new() - The edge behind which peers' targets lie
+ * @policy:	what may be reached; stays the caller's
+ * @to:		target of flows that name none, or ""; always allowed
+ *
+ * Return: the edge, or NULL without memory
+ */
+struct cv_udp_out *cv_udp_out_new(struct cv_udp_io *,
+	const struct cv_policy *policy, const char *to);
+
+/** cv_udp_out_free() - its flows must be gone */
+void cv_udp_out_free(struct cv_udp_out *);
+
+/** cv_udp_out_edge() - what the node is given */
+struct cv_edge *cv_udp_out_edge(struct cv_udp_out *);
+
+#endif
