@@ -63,6 +63,7 @@ int cv_loop_init(struct cv_loop *l, const struct cv_env *env, size_t memory,
 		l->ev = NULL;
 		return CULVERT_ENOMEM;
 	}
+	l->node.began = cv_now();
 	l->armed = CV_NEVER;
 	ev_prepare_init(&l->prepare, on_prepare);
 	l->prepare.data = l;

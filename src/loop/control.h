@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT */
+/* control.h - a running node's unix socket */
+#ifndef CV_CONTROL_H
+#define CV_CONTROL_H
+
+#include "loop/loop.h"
+
+enum { CV_CONTROL_CLIENTS = 8 };
+
+struct cv_control;
+
+/**
+ * cv_control_new() - Listen at DIR/NAME.sock, mode 0600
+ * @name:	a node of that name that runs already makes it NAME-PID
+ *
+ * DIR is /run/culvert for root, else $XDG_RUNTIME_DIR/culvert, else
+ * /tmp/culvert-UID; it is made with mode 0700.
+ *
+ * Return: the control socket, or NULL and errno
+ */
+struct cv_control *cv_control_new(struct cv_loop *, const char *name);
+
+/** cv_control_free() - close and unlink; NULL is fine */
+void cv_control_free(struct cv_control *);
+
+/** cv_control_ask() - culvert_ask() */
+int cv_control_ask(const char *name, const char *request,
+	void (*answer)(void *user, const char *piece, size_t len), void *user);
+
+#endif

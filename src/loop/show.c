@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: MIT */
+#include "loop/show.h"
+
+#include "core/keytext.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+/* "-" while there is none */
+static const char *link_text(
+	const struct cv_session *s, char out[CV_ADDRTEXT + 16])
+{
+	char at[CV_ADDRTEXT];
+	if (!s->link)
+		return "-";
+	snprintf(out, CV_ADDRTEXT + 16, "%s://%s", s->link->ops->name,
+		cv_addr_format(&s->link->remote, at));
+	return out;
+}
+
+static const char *state_of(const struct cv_session *s)
+{
+	if (cv_session_up(s))
+		return "up";
+	return s->link ? "handshake" : "down";
+}
+
+static size_t flows_of(const struct cv_session *s)
+{
+	size_t n = 0;
+	for (const struct cv_list *l = s->flows.next; l != &s->flows;
+		l = l->next)
+		n++;
+	return n;
+}
+
+static void text_drops(FILE *f, const char *indent, const struct cv_stats *st)
+{
+	const char *sep = "dropped: ";
+	for (int i = CV_DROP_NONE + 1; i < CV_DROP_N; i++) {
+		if (!st->drop[i])
+			continue;
+		fprintf(f, "%s%s%s %" PRIu64, sep == NULL ? "" : indent, sep,
+			cv_drop_name((enum cv_drop)i), st->drop[i]);
+		indent = "";
+		sep = ", ";
+	}
+	if (!*indent)
+		fputc('\n', f);
+}
+
+static void text_traffic(FILE *f, const char *indent, const struct cv_stats *st)
+{
+	fprintf(f,
+		"%ssent: %" PRIu64 " datagrams, %" PRIu64 " bytes; received: %"
+		PRIu64 " datagrams, %" PRIu64 " bytes\n",
+		indent, st->tx_dgrams, st->tx_dgram_bytes, st->rx_dgrams,
+		st->rx_dgram_bytes);
+	text_drops(f, indent, st);
+}
+
+static void text_session(FILE *f, const struct cv_session *s, cv_time now)
+{
+	char link[CV_ADDRTEXT + 16];
+	fprintf(f, "peer %s\n  state: %s, link: %s, flows: %zu", s->name,
+		state_of(s), link_text(s, link), flows_of(s));
+	if (s->link)
+		fprintf(f, ", for: %" PRIu64 " s", (now - s->link->up) / 1000000);
+	if (s->rtt)
+		fprintf(f, ", round trip: %.1f ms", (double)s->rtt / 1e3);
+	fputc('\n', f);
+	text_traffic(f, "  ", &s->stats);
+}
+
+void cv_show_text(FILE *f, struct cv_node *n, const char *name, cv_time now)
+{
+	char key[CULVERT_KEYTEXT];
+	fprintf(f, "node %s\n  version: %s, %s", name, CV_VERSION,
+		n->plain ? "plain: nothing is encrypted" : "public key: ");
+	if (!n->plain)
+		fputs(cv_keytext_format(n->pub, key), f);
+	fprintf(f, "\n  up: %" PRIu64 " s, flows: %zu of %zu, buffers: %zu KiB\n",
+		(now - n->began) / 1000000, n->flows.count, n->flows.max,
+		n->pool.bytes >> 10);
+	text_traffic(f, "  ", &n->stats);
+	for (struct cv_list *l = n->sessions.next; l != &n->sessions;
+		l = l->next)
+		text_session(f, CV_CONTAINER(l, struct cv_session, all), now);
+}
+
+static void json_string(FILE *f, const char *s)
+{
+	fputc('"', f);
+	for (; *s; s++) {
+		if (*s == '"' || *s == '\\')
+			fprintf(f, "\\%c", *s);
+		else if ((unsigned char)*s < ' ')
+			fprintf(f, "\\u%04x", (unsigned char)*s);
+		else
+			fputc(*s, f);
+	}
+	fputc('"', f);
+}
+
+static void json_stats(FILE *f, const struct cv_stats *st)
+{
+	const char *sep = "";
+	fprintf(f,
+		"\"sent\":{\"datagrams\":%" PRIu64 ",\"bytes\":%" PRIu64
+		"},\"received\":{\"datagrams\":%" PRIu64 ",\"bytes\":%" PRIu64
+		"},\"packets_sent\":%" PRIu64 ",\"packets_received\":%" PRIu64
+		",\"handshakes\":%" PRIu64 ",\"handshakes_failed\":%" PRIu64
+		",\"dropped\":{",
+		st->tx_dgrams, st->tx_dgram_bytes, st->rx_dgrams,
+		st->rx_dgram_bytes, st->tx_packets, st->rx_packets,
+		st->handshakes, st->handshakes_failed);
+	for (int i = CV_DROP_NONE + 1; i < CV_DROP_N; i++) {
+		fprintf(f, "%s\"%s\":%" PRIu64, sep,
+			cv_drop_name((enum cv_drop)i), st->drop[i]);
+		sep = ",";
+	}
+	fputc('}', f);
+}
+
+static void json_session(FILE *f, const struct cv_session *s, cv_time now)
+{
+	char key[CULVERT_KEYTEXT], link[CV_ADDRTEXT + 16];
+	fputs("{\"name\":", f);
+	json_string(f, s->name);
+	fprintf(f, ",\"key\":\"%s\",\"state\":\"%s\",\"link\":",
+		cv_keytext_format(s->pub, key), state_of(s));
+	json_string(f, link_text(s, link));
+	fprintf(f, ",\"link_seconds\":%" PRIu64 ",\"rtt_us\":%" PRIu64
+		",\"flows\":%zu,\"queued_bytes\":%zu,",
+		s->link ? (now - s->link->up) / 1000000 : 0, s->rtt,
+		flows_of(s), s->txq.q.bytes);
+	json_stats(f, &s->stats);
+	fputc('}', f);
+}
+
+void cv_show_json(FILE *f, struct cv_node *n, const char *name, cv_time now)
+{
+	char key[CULVERT_KEYTEXT];
+	const char *sep = "";
+	fputs("{\"name\":", f);
+	json_string(f, name);
+	fprintf(f,
+		",\"version\":\"%s\",\"plain\":%s,\"key\":\"%s\","
+		"\"up_seconds\":%" PRIu64 ",\"flows\":%zu,\"flows_max\":%zu,"
+		"\"buffer_bytes\":%zu,\"buffer_allocations\":%" PRIu64 ",",
+		CV_VERSION, n->plain ? "true" : "false",
+		n->plain ? "" : cv_keytext_format(n->pub, key),
+		(now - n->began) / 1000000, n->flows.count, n->flows.max,
+		n->pool.bytes, n->pool.allocs);
+	json_stats(f, &n->stats);
+	fputs(",\"peers\":[", f);
+	for (struct cv_list *l = n->sessions.next; l != &n->sessions;
+		l = l->next) {
+		fputs(sep, f);
+		json_session(f, CV_CONTAINER(l, struct cv_session, all), now);
+		sep = ",";
+	}
+	fputs("]}\n", f);
+}
