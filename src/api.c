@@ -373,7 +373,7 @@ static void drain(struct culvert *c, const char *why)
 		ev_break(ev, EVBREAK_ALL);
 		return;
 	}
-	cv_log(&c->loop.node, CULVERT_INFO, "msg=stopping reason=%s", why);
+	cv_log(&c->loop.node, CULVERT_INFO, "msg=stopping reason=\"%s\"", why);
 	for (; c->listeners; c->listeners--)
 		cv_tcp_unlisten(c->listener[c->listeners - 1]);
 	cv_node_drain(&c->loop.node, cv_now());

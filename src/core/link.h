@@ -21,8 +21,8 @@ enum cv_link_flags {
  * @flush:	pull what the node has for this link with cv_node_output()
  *		and write it; called once per loop turn while the link is dirty.
  *		Must not call back into the node except cv_node_output().
- * @close:	the node is done with the link; close and free it.  The link
- *		must not report itself down.
+ * @close:	the node is done with the link: it calls cv_node_link_down(),
+ *		closes and frees itself, as if it had failed by itself
  */
 struct cv_link_ops {
 	const char *name;

@@ -162,7 +162,6 @@ static int data_input(struct cv_node *n, struct cv_link *link, uint8_t *p,
 	struct cv_session *s = k->session;
 	int r = cv_session_input(s, k, link, p + CV_DATA_HEAD, body, now);
 	if (r == CULVERT_EREFUSED) { /* CLOSE: an orderly goodbye */
-		cv_node_link_down(n, link, now);
 		link->ops->close(link, "the peer said goodbye");
 		return 0;
 	}

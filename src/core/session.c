@@ -110,10 +110,8 @@ void cv_session_link_up(
 	s->ping_at = 0;
 	cv_session_new_epoch(s);
 	cv_bufq_clear(&s->ctl, &s->node->pool);
-	if (old && old != link) {
-		old->session = NULL;
+	if (old && old != link)
 		old->ops->close(old, "the peer moved to another link");
-	}
 	if (s->dials)
 		cv_handshake_start(s, now);
 	cv_session_schedule(s, now);
@@ -181,7 +179,6 @@ static void check_alive(struct cv_session *s, cv_time now)
 	struct cv_link *link = s->link;
 	if (s->hs_sent)
 		s->stats.handshakes_failed++;
-	cv_node_link_down(s->node, link, now);
 	link->ops->close(link, why);
 }
 
