@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "core/buf.h"
 
-/* an odd number of cache lines, so that buffers do not alias in the cache */
-enum { LARGE = CV_HEADROOM + CV_PACKET_MAX + CV_TAILROOM + 333 };
+/* no power of two, so that buffers do not fall into the same cache sets */
+enum { LARGE = CV_HEADROOM + CV_FRAMES_MAX + CV_TAILROOM };
 enum { SMALL = CV_HEADROOM + CV_SMALL + CV_TAILROOM };
 
 void cv_pool_init(struct cv_pool *p, const struct cv_env *env, size_t max)

@@ -44,7 +44,7 @@ void cv_pool_clear(struct cv_pool *);
 /** cv_buf_small() - room for CV_SMALL bytes; NULL at the ceiling */
 struct cv_buf *cv_buf_small(struct cv_pool *);
 
-/** cv_buf_large() - room for CV_PACKET_MAX bytes; NULL at the ceiling */
+/** cv_buf_large() - room for CV_FRAMES_MAX bytes; NULL at the ceiling */
 struct cv_buf *cv_buf_large(struct cv_pool *);
 
 /** cv_buf_free() - give a buffer back; NULL is fine */

@@ -9,6 +9,7 @@ enum {
 	/* datagrams and packets */
 	CV_DGRAM_MAX = 65507,	    /* largest UDP payload over IPv4 */
 	CV_PACKET_MAX = 65507 + 96, /* largest packet: frames, header, tag */
+	CV_FRAMES_MAX = CV_PACKET_MAX - 32, /* what fits between these */
 	CV_HEADROOM = 64,	    /* in front of a packet: record, header */
 	CV_TAILROOM = 32,	    /* behind it: tag */
 	CV_SMALL = 1024,	    /* capacity of a small buffer */

@@ -18,6 +18,7 @@ int cv_node_init(struct cv_node *n, const struct cv_env *env, size_t memory,
 	cv_list_init(&n->links);
 	cv_list_init(&n->dirty_links);
 	cv_list_init(&n->dirty_edges);
+	cv_list_init(&n->resumed);
 	cv_pool_init(&n->pool, &n->env, memory);
 	cv_timers_init(&n->timers, &n->env);
 	env->random(env->user, n->key, sizeof n->key);
@@ -239,6 +240,12 @@ void cv_node_flush(struct cv_node *n, cv_time now)
 		cv_list_del(&link->dirty);
 		link->ops->flush(link, now);
 	}
+	while (!cv_list_empty(&n->resumed)) {
+		struct cv_waiter *w = CV_CONTAINER(
+			n->resumed.next, struct cv_waiter, list);
+		cv_list_del(&w->list);
+		w->resume(w);
+	}
 }
 
 void cv_node_drain(struct cv_node *n, cv_time now)
@@ -334,6 +341,12 @@ int cv_flow_send(struct cv_node *n, struct cv_end *from,
 		return cv_session_dgram(to->session, to, train, now);
 	to->edge->ops->dgram(to->edge, to, train);
 	return 0;
+}
+
+void cv_flow_wait(struct cv_end *from, struct cv_waiter *w)
+{
+	struct cv_session *s = cv_end_other(from)->session;
+	cv_list_append(&s->waiters, &w->list);
 }
 
 void cv_flow_close(struct cv_node *n, struct cv_flow *f,

@@ -17,6 +17,7 @@ struct cv_node {
 	struct cv_flows flows;
 	struct cv_htab by_index, by_hello, by_pub;
 	struct cv_list sessions, links, dirty_links, dirty_edges;
+	struct cv_list resumed; /* waiters whose session takes more */
 	size_t nsessions;
 
 	/* configuration */
@@ -118,6 +119,9 @@ void cv_flow_pin(struct cv_flow *, cv_time now);
  */
 int cv_flow_send(struct cv_node *, struct cv_end *from,
 	const struct cv_frame *train, cv_time now);
+
+/** cv_flow_wait() - after cv_flow_send() returned 1: tell @w when to go on */
+void cv_flow_wait(struct cv_end *from, struct cv_waiter *w);
 
 /** cv_flow_close() - End a flow; tells its ends but @but */
 void cv_flow_close(struct cv_node *, struct cv_flow *, const struct cv_end *but,

@@ -21,6 +21,7 @@ struct cv_session *cv_session_new(
 	s->epoch = 1;
 	s->next_id = 1;
 	cv_list_init(&s->flows);
+	cv_list_init(&s->waiters);
 	cv_list_init(&s->all);
 	cv_list_append(&node->sessions, &s->all);
 	cv_htab_add(&node->by_pub, &s->by_pub,
@@ -53,6 +54,8 @@ void cv_session_free(struct cv_session *s)
 		cv_flow_close(node, f,
 			&f->end[f->end[0].session != s], CV_RESET_DONE, 0);
 	}
+	while (!cv_list_empty(&s->waiters))
+		cv_list_append(&node->resumed, s->waiters.next);
 	cv_handshake_stop(s);
 	cv_keys_drop(s, &s->cur);
 	cv_keys_drop(s, &s->prev);

@@ -39,6 +39,15 @@ struct cv_keys {
 	bool confirmed; /* something came in under them */
 };
 
+/**
+ * struct cv_waiter - whoever wants to know when a session takes more
+ * @resume:	called once, from cv_node_flush(), when its queue has emptied
+ */
+struct cv_waiter {
+	struct cv_list list;
+	void (*resume)(struct cv_waiter *);
+};
+
 /** struct cv_late - how late packets are, from the stamps inside them */
 struct cv_late {
 	uint32_t min[2]; /* least (our clock - theirs), last window and this */
@@ -77,6 +86,7 @@ struct cv_session {
 	struct cv_bufq ctl; /* control frames, unsealed */
 	struct cv_txq txq;
 	struct cv_list flows;
+	struct cv_list waiters;
 	uint64_t instance; /* the peer's, 0: never heard of it */
 	uint64_t next_id;
 	uint32_t epoch; /* rises when OPENs under way may be lost */

@@ -149,8 +149,11 @@ struct cv_buf *cv_session_output(struct cv_session *s, cv_time now)
 	b = cv_bufq_pop(&s->ctl);
 	if (!b)
 		b = cv_txq_take(&s->txq);
-	if (!b)
+	if (!b) {
+		while (!cv_list_empty(&s->waiters))
+			cv_list_append(&s->node->resumed, s->waiters.next);
 		return NULL;
+	}
 	if (seal(s, b)) {
 		cv_session_drop(s, CV_DROP_NO_BUFFER, b->dgrams);
 		cv_buf_free(&s->node->pool, b);

@@ -59,19 +59,18 @@ static struct cv_flow *flow_of(
 	return f;
 }
 
-static bool input(struct cv_udp_sock *s, unsigned n)
+static struct cv_end *input(struct cv_udp_sock *s, unsigned n)
 {
 	struct cv_udp_port *p = CV_CONTAINER(s, struct cv_udp_port, sock);
 	struct cv_node *node = &p->loop->node;
 	cv_time now = cv_now();
-	int blocked = 0;
+	struct cv_end *blocked = NULL;
 	for (unsigned i = 0; i < n; i++) {
 		struct cv_udp_msg m;
 		cv_udp_msg(s->udp, i, &m);
 		struct cv_flow *f = flow_of(p, &m, now);
-		if (f)
-			blocked |= cv_flow_send(
-				node, &f->end[0], &m.train, now);
+		if (f && cv_flow_send(node, &f->end[0], &m.train, now))
+			blocked = &f->end[0];
 	}
 	return blocked;
 }

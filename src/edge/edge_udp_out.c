@@ -57,16 +57,17 @@ static struct cv_udp_out *out_of(struct cv_edge *e)
 	return CV_CONTAINER(e, struct cv_udp_out, edge);
 }
 
-static bool input(struct cv_udp_sock *s, unsigned n)
+static struct cv_end *input(struct cv_udp_sock *s, unsigned n)
 {
 	struct target *t = CV_CONTAINER(s, struct target, sock);
 	struct cv_node *node = t->end->edge->node;
 	cv_time now = cv_now();
-	int blocked = 0;
+	struct cv_end *blocked = NULL;
 	for (unsigned i = 0; i < n; i++) {
 		struct cv_udp_msg m;
 		cv_udp_msg(s->udp, i, &m);
-		blocked |= cv_flow_send(node, t->end, &m.train, now);
+		if (cv_flow_send(node, t->end, &m.train, now))
+			blocked = t->end;
 	}
 	return blocked;
 }

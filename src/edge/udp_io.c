@@ -368,8 +368,10 @@ static void on_readable(struct ev_loop *ev, ev_io *w, int events)
 	struct cv_udp_io *io = s->udp;
 	(void)events;
 	int n = read_some(s, CV_UDP_SLOTS);
-	if (n <= 0 || !s->input(s, (unsigned)n))
+	struct cv_end *blocked = n > 0 ? s->input(s, (unsigned)n) : NULL;
+	if (!blocked)
 		return;
+	cv_flow_wait(blocked, &s->waiter);
 	/* reading only to drop is a livelock: the kernel drops cheaper */
 	ev_io_stop(ev, w);
 	cv_list_append(&io->paused, &s->paused);
@@ -379,6 +381,18 @@ static void on_readable(struct ev_loop *ev, ev_io *w, int events)
 	}
 }
 
+static void go_on(struct cv_udp_sock *s)
+{
+	cv_list_del(&s->waiter.list);
+	cv_list_del(&s->paused);
+	ev_io_start(s->udp->loop->ev, &s->io);
+}
+
+static void resume(struct cv_waiter *w)
+{
+	go_on(CV_CONTAINER(w, struct cv_udp_sock, waiter));
+}
+
 /* a little of a paused socket, so that what is queued stays fresh */
 static size_t drain(struct cv_udp_sock *s)
 {
@@ -386,8 +400,7 @@ static size_t drain(struct cv_udp_sock *s)
 	size_t bytes = 0;
 	int n = read_some(s, CV_UDP_DRAIN);
 	if (n <= 0) {
-		cv_list_del(&s->paused);
-		ev_io_start(io->loop->ev, &s->io);
+		go_on(s);
 		return 0;
 	}
 	for (int i = 0; i < n; i++)
@@ -412,11 +425,13 @@ static void on_drain(struct ev_loop *ev, ev_timer *w, int events)
 }
 
 void cv_udp_start(struct cv_udp_sock *s, struct cv_udp_io *io, int fd,
-	bool (*input)(struct cv_udp_sock *, unsigned n))
+	struct cv_end *(*input)(struct cv_udp_sock *, unsigned n))
 {
 	s->udp = io;
 	s->input = input;
 	cv_list_init(&s->paused);
+	cv_list_init(&s->waiter.list);
+	s->waiter.resume = resume;
 	ev_io_init(&s->io, on_readable, fd, EV_READ);
 	s->io.data = s;
 	ev_io_start(io->loop->ev, &s->io);
@@ -426,6 +441,7 @@ void cv_udp_stop(struct cv_udp_sock *s)
 {
 	cv_udp_flush(s->udp);
 	cv_list_del(&s->paused);
+	cv_list_del(&s->waiter.list);
 	ev_io_stop(s->udp->loop->ev, &s->io);
 	close(s->io.fd);
 }

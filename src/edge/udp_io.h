@@ -19,14 +19,15 @@ enum {
 
 /**
  * struct cv_udp_sock - a socket that is read in batches
- * @input:	take messages 0..@n-1 of this read; returns whether what they
- *		went into is blocked, so that reading may slow down
+ * @input:	take messages 0..@n-1 of this read; returns the end of a flow
+ *		that is blocked, so that reading may slow down, or NULL
  */
 struct cv_udp_sock {
 	ev_io io; /* its fd: -1 for none */
 	struct cv_udp_io *udp;
 	struct cv_list paused;
-	bool (*input)(struct cv_udp_sock *, unsigned n);
+	struct cv_waiter waiter;
+	struct cv_end *(*input)(struct cv_udp_sock *, unsigned n);
 };
 
 /** struct cv_udp_msg - what one slot of a read holds */
@@ -54,7 +55,7 @@ int cv_udp_socket(const struct cv_addr *bind, const struct cv_addr *peer);
 
 /** cv_udp_start() - read from @fd, which then belongs to @s */
 void cv_udp_start(struct cv_udp_sock *s, struct cv_udp_io *, int fd,
-	bool (*input)(struct cv_udp_sock *, unsigned n));
+	struct cv_end *(*input)(struct cv_udp_sock *, unsigned n));
 
 /** cv_udp_stop() - write what waits for the socket, and close it */
 void cv_udp_stop(struct cv_udp_sock *);
