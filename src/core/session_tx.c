@@ -50,6 +50,8 @@ void cv_session_expire(struct cv_session *s, cv_time now)
 void cv_session_open(struct cv_session *s, struct cv_end *e, cv_time now)
 {
 	struct cv_flow *f = cv_end_flow(e);
+	if (!e->side || f->state != CV_FLOW_OPENING || f->epoch == s->epoch)
+		return;
 	struct cv_frame open = {
 		.type = CV_FRAME_OPEN,
 		.kind = f->kind,
@@ -57,8 +59,6 @@ void cv_session_open(struct cv_session *s, struct cv_end *e, cv_time now)
 		.len = (uint32_t)strlen(f->target),
 		.data = (uint8_t *)(uintptr_t)f->target,
 	};
-	if (f->state != CV_FLOW_OPENING || f->epoch == s->epoch)
-		return;
 	if (!cv_txq_open(&s->txq, &s->node->pool, &open, now))
 		f->epoch = s->epoch;
 }
