@@ -2,27 +2,38 @@
 #include "core/policy.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* a peer may take these as its source port without a rule naming it */
 enum { UNPRIVILEGED = 1024 };
 
+/* a decimal number up to @max; advances *@s; -1 if there is none */
+static long decimal(const char **s, long max)
+{
+	long v = 0;
+	if (**s < '0' || **s > '9')
+		return -1;
+	for (; **s >= '0' && **s <= '9'; (*s)++) {
+		v = v * 10 + (**s - '0');
+		if (v > max)
+			return -1;
+	}
+	return v;
+}
+
+/* "*", "53" or "1000-2000" */
 static int parse_ports(const char *s, struct cv_allow *a)
 {
-	unsigned first, last;
-	char tail;
-	int n = sscanf(s, "%5u-%5u%c", &first, &last, &tail);
-	if (n == 1)
-		last = first;
-	if (!strcmp(s, "*")) {
-		first = 0;
-		last = 65535;
-	} else if (n < 1 || n > 2 || strspn(s, "0123456789-") != strlen(s)) {
-		return CULVERT_ESYNTAX;
+	long first = 0, last = 65535;
+	if (strcmp(s, "*")) {
+		first = last = decimal(&s, 65535);
+		if (*s == '-') {
+			s++;
+			last = decimal(&s, 65535);
+		}
+		if (first < 0 || last < first || *s)
+			return CULVERT_ESYNTAX;
 	}
-	if (first > last || last > 65535)
-		return CULVERT_ESYNTAX;
 	a->first = (uint16_t)first;
 	a->last = (uint16_t)last;
 	return 0;
@@ -44,7 +55,13 @@ static int parse_host(char *s, struct cv_allow *a, const char **why)
 	long bits = -1;
 	if (*rest == '/') {
 		*rest++ = '\0';
-		bits = strtol(rest, &rest, 10);
+		const char *digits = rest;
+		bits = decimal(&digits, 128);
+		if (bits < 0) {
+			*why = "the prefix length is a number up to 128";
+			return CULVERT_ESYNTAX;
+		}
+		rest += digits - rest;
 	}
 	a->last = 65535;
 	if (*rest == ':') {
@@ -74,9 +91,10 @@ static int parse_host(char *s, struct cv_allow *a, const char **why)
 	return 0;
 }
 
-static int parse_rule(const char *text, struct cv_allow *a, const char **why)
+int cv_allow_parse(struct cv_allow *a, const char *text, const char **why)
 {
 	char copy[CV_URL_TEXT];
+	memset(a, 0, sizeof *a);
 	if (strlen(text) >= sizeof copy) {
 		*why = "longer than 511 characters";
 		return CULVERT_ESYNTAX;
@@ -108,8 +126,8 @@ static int parse_rule(const char *text, struct cv_allow *a, const char **why)
 
 int cv_policy_add(struct cv_policy *p, const char *text, const char **why)
 {
-	struct cv_allow a = { 0 };
-	int err = parse_rule(text, &a, why);
+	struct cv_allow a;
+	int err = cv_allow_parse(&a, text, why);
 	if (err)
 		return err;
 	if (!p->rule)

@@ -29,6 +29,10 @@ struct cv_policy {
 	unsigned rules;
 };
 
+/** cv_allow_parse() - read one rule; 0 or CULVERT_ESYNTAX with a reason */
+int cv_allow_parse(
+	struct cv_allow *, const char *text, const char **why);
+
 /** cv_policy_add() - 0, CULVERT_ESYNTAX with a reason, or CULVERT_ENOMEM */
 int cv_policy_add(struct cv_policy *, const char *text, const char **why);
 void cv_policy_clear(struct cv_policy *);

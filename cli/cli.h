@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+/* cli.h - what the parts of the command share; they know only culvert.h */
+#ifndef CLI_H
+#define CLI_H
+
+#include "culvert.h"
+
+#include <stdbool.h>
+
+/** Exit codes, culvert(1). */
+enum {
+	EXIT_OK = 0,
+	EXIT_FAILED = 1,  /* the operation failed */
+	EXIT_USAGE = 2,	  /* command line or configuration */
+	EXIT_NODAEMON = 3, /* nothing runs that could be asked */
+};
+
+/** complain() - one line on standard error, with the program's name */
+void complain(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/** exit_code() - of a negative enum culvert_err from culvert_new() */
+int exit_code(int err);
+
+/** run_node() - Make a node of a configuration and run it
+ * @place:	what to name in front of an error in @line; may return NULL
+ * Return: an exit code
+ */
+int run_node(const char *conf, size_t len,
+	const char *(*place)(void *user, unsigned line, char out[300]),
+	void *user);
+
+int cmd_serve(int argc, char **argv);
+int cmd_forward(int argc, char **argv);
+int cmd_run(int argc, char **argv);
+int cmd_show(int argc, char **argv);
+int cmd_genkey(int argc, char **argv);
+int cmd_genpsk(int argc, char **argv);
+int cmd_pubkey(int argc, char **argv);
+
+#endif

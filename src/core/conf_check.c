@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: MIT */
+/* conf_check.c - what takes more than one line of a configuration to see */
+#include "core/conf_keys.h"
+#include "core/keytext.h"
+#include "core/policy.h"
+
+#include <string.h>
+
+/** struct shape - what a URL of one place in the configuration looks like */
+struct shape {
+	const char *what, *scheme, *options; /* options: "a b", space apart */
+	bool host;			     /* must be given */
+};
+
+static const struct shape listen_shape = { "Listen", "tcp", "", false };
+static const struct shape endpoint_shape = { "Endpoint", "tcp", "", true };
+static const struct shape from_shape = { "From", "udp", "peer", false };
+static const struct shape to_shape = { "To", "udp", "bind", true };
+
+static bool in_words(const char *words, const char *word)
+{
+	size_t n = strlen(word);
+	for (const char *p = words; (p = strstr(p, word)); p += n) {
+		if ((p == words || p[-1] == ' ') && (!p[n] || p[n] == ' '))
+			return true;
+	}
+	return false;
+}
+
+static int check_url(const struct cv_conf_text *t, const struct shape *s,
+	struct culvert_diag *d)
+{
+	struct cv_url u;
+	const char *why;
+	if (cv_url_parse(&u, t->text, strlen(t->text), &why))
+		return cv_conf_fail(d, CULVERT_ESYNTAX, t->line,
+			"%s = \"%s\": %s", s->what, t->text, why);
+	if (strcmp(u.scheme, s->scheme))
+		return cv_conf_fail(d, CULVERT_EINVAL, t->line,
+			"%s = \"%s\": %s://host:port is expected here",
+			s->what, t->text, s->scheme);
+	if (u.user || u.path)
+		return cv_conf_fail(d, CULVERT_EINVAL, t->line,
+			"%s = \"%s\": %s:// takes no user and no path",
+			s->what, t->text, s->scheme);
+	if (u.port < 1 || (s->host && !*u.host))
+		return cv_conf_fail(d, CULVERT_EINVAL, t->line,
+			"%s = \"%s\": %s is missing", s->what, t->text,
+			u.port < 1 ? "the port" : "the host");
+	for (unsigned i = 0; i < u.options; i++) {
+		if (!in_words(s->options, u.option[i].key))
+			return cv_conf_fail(d, CULVERT_EINVAL, t->line,
+				"%s = \"%s\": unknown option \"%s\"%s%s",
+				s->what, t->text, u.option[i].key,
+				*s->options ? "; known here: " : "",
+				s->options);
+	}
+	return 0;
+}
+
+/* options that hold an address: ?peer= and ?bind= */
+static int check_address(const struct cv_conf_text *t, const char *option,
+	bool port, struct culvert_diag *d)
+{
+	struct cv_url u;
+	struct cv_addr a;
+	if (!*t->text || cv_url_parse(&u, t->text, strlen(t->text), NULL))
+		return 0;
+	const char *text = cv_url_option(&u, option);
+	if (!text || (!cv_hostport_parse(text, &a) && (a.port || !port)))
+		return 0;
+	return cv_conf_fail(d, CULVERT_ESYNTAX, t->line,
+		"\"%s\": ?%s= is an address and a port, such as "
+		"192.0.2.1:5000",
+		t->text, option);
+}
+
+int cv_conf_check_peers(
+	struct cv_conf *c, unsigned from, struct culvert_diag *d)
+{
+	char text[CULVERT_KEYTEXT];
+	for (unsigned i = from; i < c->peers; i++) {
+		struct cv_conf_peer *p = &c->peer[i];
+		if (!*p->name && p->keyed) {
+			cv_keytext_format(p->pub, text);
+			memcpy(p->name, text, 8);
+		} else if (!*p->name) {
+			strcpy(p->name, "peer");
+		}
+		for (unsigned j = 0; j < i; j++) {
+			if (p->keyed && c->peer[j].keyed &&
+				!memcmp(p->pub, c->peer[j].pub, CV_KEY))
+				return cv_conf_fail(d, CULVERT_EINVAL, p->line,
+					"peer \"%s\" has the same public key "
+					"as \"%s\"",
+					p->name, c->peer[j].name);
+			if (!strcmp(p->name, c->peer[j].name))
+				return cv_conf_fail(d, CULVERT_EINVAL, p->line,
+					"two peers are called \"%s\"",
+					p->name);
+		}
+	}
+	return 0;
+}
+
+static const struct cv_conf_peer *peer_named(
+	const struct cv_conf *c, const char *name)
+{
+	for (unsigned i = 0; i < c->peers; i++) {
+		if (!strcmp(c->peer[i].name, name))
+			return &c->peer[i];
+	}
+	return NULL;
+}
+
+static int check_forward(const struct cv_conf *c,
+	const struct cv_conf_forward *f, struct culvert_diag *d)
+{
+	if (!*f->from.text || !*f->via)
+		return cv_conf_fail(d, CULVERT_EINVAL, f->line,
+			"[Forward %s] needs \"%s\"", f->name,
+			*f->via ? "From" : "Via");
+	int err = check_url(&f->from, &from_shape, d);
+	if (!err && *f->to.text)
+		err = check_url(&f->to, &to_shape, d);
+	if (!err)
+		err = check_address(&f->from, "peer", true, d);
+	if (!err)
+		err = check_address(&f->to, "bind", false, d);
+	if (err)
+		return err;
+	const struct cv_conf_peer *p = peer_named(c, f->via);
+	if (!p)
+		return cv_conf_fail(d, CULVERT_EINVAL, f->via_line,
+			"Via = \"%s\": there is no [Peer %s]", f->via, f->via);
+	if (!*p->endpoint.text)
+		return cv_conf_fail(d, CULVERT_EINVAL, f->via_line,
+			"Via = \"%s\": that peer has no Endpoint to dial",
+			f->via);
+	return 0;
+}
+
+static int check_serve(struct cv_conf *c, struct culvert_diag *d)
+{
+	struct cv_allow rule;
+	const char *why;
+	int err = 0;
+	for (unsigned i = 0; i < c->listens && !err; i++)
+		err = check_url(&c->listen[i], &listen_shape, d);
+	if (!err && *c->to.text)
+		err = check_url(&c->to, &to_shape, d);
+	if (!err && *c->to.text)
+		err = check_address(&c->to, "bind", false, d);
+	for (unsigned i = 0; i < c->allows && !err; i++) {
+		err = cv_allow_parse(&rule, c->allow[i].text, &why);
+		if (err)
+			cv_conf_fail(d, err, c->allow[i].line,
+				"Allow = \"%s\": %s", c->allow[i].text, why);
+	}
+	return err;
+}
+
+/* keys, or Plain: one of the two, never by accident */
+static int check_keys(const struct cv_conf *c, struct culvert_diag *d)
+{
+	bool own = c->keyed || *c->priv_file.text;
+	if (c->keyed && *c->priv_file.text)
+		return cv_conf_fail(d, CULVERT_EINVAL, c->priv_file.line,
+			"PrivateKey and PrivateKeyFile exclude each other");
+	if (c->plain && own)
+		return cv_conf_fail(d, CULVERT_EINVAL, c->priv_file.line,
+			"Plain = yes goes without keys: remove one of the two");
+	if (!c->plain && !own)
+		return cv_conf_fail(d, CULVERT_EINVAL, 0,
+			"no private key: type \"(umask 077; culvert genkey "
+			">my.key)\" and add \"--key my.key\", or add "
+			"\"--plain\" to go without encryption and "
+			"authentication");
+	if (!c->plain && !c->peers && !*c->peers_file.text)
+		return cv_conf_fail(d, CULVERT_EINVAL, 0,
+			"no peer: add \"--peer PUBLICKEY\", which "
+			"\"culvert pubkey <their.key\" prints at the other "
+			"end");
+	for (unsigned i = 0; i < c->peers; i++) {
+		if (c->peer[i].keyed == c->plain)
+			return cv_conf_fail(d, CULVERT_EINVAL,
+				c->peer[i].line,
+				c->plain ? "Plain = yes goes without keys: "
+					   "remove PublicKey"
+					 : "[Peer %s] needs a PublicKey",
+				c->peer[i].name);
+	}
+	return 0;
+}
+
+int cv_conf_check(struct cv_conf *c, struct culvert_diag *d)
+{
+	int err = check_serve(c, d);
+	for (unsigned i = 0; i < c->peers && !err; i++) {
+		if (*c->peer[i].endpoint.text)
+			err = check_url(
+				&c->peer[i].endpoint, &endpoint_shape, d);
+	}
+	if (!err)
+		err = cv_conf_check_peers(c, 0, d);
+	for (unsigned i = 0; i < c->forwards && !err; i++)
+		err = check_forward(c, &c->forward[i], d);
+	if (!err)
+		err = check_keys(c, d);
+	if (!err && !c->listens && !c->forwards)
+		err = cv_conf_fail(d, CULVERT_EINVAL, 0,
+			"nothing to do: neither \"Listen\" in [Serve] nor a "
+			"[Forward]");
+	return err;
+}
