@@ -10,27 +10,29 @@ void cv_pool_init(struct cv_pool *p, const struct cv_env *env, size_t max)
 	*p = (struct cv_pool){ .env = env, .max = max };
 }
 
-static void drain(struct cv_pool *p, struct cv_buf **list, unsigned *n)
+static void give_back(
+	struct cv_pool *p, struct cv_buf **list, unsigned *have, unsigned n)
 {
-	while (*list) {
+	for (; n; n--, (*have)--) {
 		struct cv_buf *b = *list;
 		size_t size = sizeof *b + b->cap;
 		*list = b->next;
 		p->bytes -= size;
 		p->env->free(p->env->user, b, size);
 	}
-	*n = 0;
 }
 
-void cv_pool_trim(struct cv_pool *p)
+bool cv_pool_trim(struct cv_pool *p)
 {
-	drain(p, &p->small, &p->nsmall);
-	drain(p, &p->large, &p->nlarge);
+	give_back(p, &p->large, &p->nlarge, p->spare);
+	p->spare = p->nlarge;
+	return p->nlarge != 0;
 }
 
 void cv_pool_clear(struct cv_pool *p)
 {
-	cv_pool_trim(p);
+	give_back(p, &p->small, &p->nsmall, p->nsmall);
+	give_back(p, &p->large, &p->nlarge, p->nlarge);
 }
 
 static struct cv_buf *get(
@@ -65,7 +67,10 @@ struct cv_buf *cv_buf_small(struct cv_pool *p)
 
 struct cv_buf *cv_buf_large(struct cv_pool *p)
 {
-	return get(p, &p->large, &p->nlarge, LARGE);
+	struct cv_buf *b = get(p, &p->large, &p->nlarge, LARGE);
+	if (p->spare > p->nlarge)
+		p->spare = p->nlarge;
+	return b;
 }
 
 void cv_buf_free(struct cv_pool *p, struct cv_buf *b)

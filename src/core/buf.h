@@ -35,6 +35,8 @@ struct cv_pool {
 	struct cv_buf *small, *large; /* free lists */
 	unsigned nsmall, nlarge;      /* their lengths */
 	size_t bytes, max;	      /* allocated, allowed */
+	unsigned spare;		      /* large ones not needed since the
+					 last trim */
 	uint64_t allocs;	      /* times the allocator was asked */
 };
 
@@ -50,8 +52,13 @@ struct cv_buf *cv_buf_large(struct cv_pool *);
 /** cv_buf_free() - give a buffer back; NULL is fine */
 void cv_buf_free(struct cv_pool *, struct cv_buf *);
 
-/** cv_pool_trim() - return all free buffers to the allocator */
-void cv_pool_trim(struct cv_pool *);
+/**
+ * cv_pool_trim() - Return to the allocator what was never needed since the
+ * last call
+ *
+ * Return: true if free buffers are left, for another call to return
+ */
+bool cv_pool_trim(struct cv_pool *);
 
 static inline uint8_t *cv_buf_data(struct cv_buf *b)
 {

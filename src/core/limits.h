@@ -31,6 +31,7 @@ enum {
 	CV_FLOWS_SOURCE = 65536,  /* default, per source address */
 	CV_LINKS_STRANGER = 1024, /* connections not authenticated yet */
 	CV_LINKS_SOURCE = 64,	  /* of these, from one address */
+	CV_STRANGER_RECORD = 512, /* longest packet of one */
 	CV_MEMORY = 64 << 20,	  /* default of all buffers of a node */
 	CV_TARGET_MAX = 400,	  /* bytes of a target's URL */
 	CV_REPLAY_BITS = 8192,	  /* sliding window */
@@ -54,6 +55,7 @@ enum {
 /* lateness */
 #define CV_MAX_AGE CV_MS(50)	  /* default; --max-age */
 #define CV_LATE_FACTOR 10	  /* far end drops what took longer, × age */
+#define CV_LATE_RUN CV_SEC(2)	  /* all late for this long: a slower path */
 #define CV_HOLD_AGE CV_SEC(1)	  /* while the session is being set up */
 #define CV_CHUNK_SPAN CV_MS(1)	  /* arrival times in one chunk */
 #define CV_SKEW_WINDOW CV_SEC(60) /* clock offset: minimum over this long */
@@ -62,6 +64,7 @@ enum {
 #define CV_FLOW_IDLE CV_SEC(180) /* RFC 4787 REQ-5 asks at least 120 s */
 #define CV_DIAL_MIN CV_MS(100)
 #define CV_DIAL_MAX CV_SEC(10)
+#define CV_TRIM CV_SEC(10) /* buffers unused for this long are freed */
 #define CV_DRAIN CV_SEC(1) /* orderly stop: flush for this long at most */
 
 #endif

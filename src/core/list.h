@@ -37,4 +37,11 @@ static inline void cv_list_append(struct cv_list *l, struct cv_list *e)
 	l->prev = e;
 }
 
+/** cv_list_prepend() - move @e to the front of @l */
+static inline void cv_list_prepend(struct cv_list *l, struct cv_list *e)
+{
+	cv_list_del(e);
+	cv_list_append(l->next, e);
+}
+
 #endif

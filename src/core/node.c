@@ -8,6 +8,13 @@
 /* a flow that was idle this long may give way to a new one */
 #define GIVES_WAY CV_SEC(10)
 
+static void on_trim(struct cv_timer *t, cv_time now)
+{
+	struct cv_node *n = CV_CONTAINER(t, struct cv_node, trim);
+	bool more = cv_pool_trim(&n->pool);
+	cv_timer_set(&n->timers, t, more ? now + CV_TRIM : CV_NEVER);
+}
+
 int cv_node_init(struct cv_node *n, const struct cv_env *env, size_t memory,
 	size_t flows)
 {
@@ -21,6 +28,7 @@ int cv_node_init(struct cv_node *n, const struct cv_env *env, size_t memory,
 	cv_list_init(&n->resumed);
 	cv_pool_init(&n->pool, &n->env, memory);
 	cv_timers_init(&n->timers, &n->env);
+	n->trim.fire = on_trim;
 	env->random(env->user, n->key, sizeof n->key);
 	env->random(env->user, &n->instance, sizeof n->instance);
 	env->random(env->user, n->pub, sizeof n->pub); /* plain identity */
@@ -28,7 +36,8 @@ int cv_node_init(struct cv_node *n, const struct cv_env *env, size_t memory,
 	if (!n->crypto || cv_flows_init(&n->flows, &n->env, flows) ||
 		cv_htab_init(&n->by_index, &n->env) ||
 		cv_htab_init(&n->by_hello, &n->env) ||
-		cv_htab_init(&n->by_pub, &n->env)) {
+		cv_htab_init(&n->by_pub, &n->env) ||
+		cv_timers_reserve(&n->timers, 1)) {
 		cv_node_clear(n);
 		return CULVERT_ENOMEM;
 	}
@@ -284,6 +293,8 @@ cv_time cv_node_deadline(const struct cv_node *n)
 void cv_node_tick(struct cv_node *n, cv_time now)
 {
 	cv_timers_run(&n->timers, now);
+	if (n->pool.nlarge && !n->trim.place)
+		cv_timer_set(&n->timers, &n->trim, now + CV_TRIM);
 	while (cv_flows_deadline(&n->flows) <= now)
 		cv_flow_close(n, cv_flows_oldest(&n->flows), NULL,
 			CV_RESET_DONE, now);
@@ -388,7 +399,10 @@ void cv_flow_refused(
 
 void cv_flow_pin(struct cv_flow *f, cv_time now)
 {
+	struct cv_session *s = f->end[1].session;
 	cv_flow_keep(f);
-	if (f->end[1].session)
-		cv_session_open(f->end[1].session, &f->end[1], now);
+	if (!s)
+		return;
+	cv_list_prepend(&s->flows, &f->peers);
+	cv_session_open(s, &f->end[1], now);
 }

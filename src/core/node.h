@@ -34,6 +34,7 @@ struct cv_node {
 	uint64_t instance;
 	uint64_t key[2]; /* of the hash tables */
 	bool draining;
+	struct cv_timer trim; /* set while the pool holds spare buffers */
 	cv_time began;
 	struct cv_stats stats;
 };

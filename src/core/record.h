@@ -21,11 +21,13 @@ void cv_record_wrap(struct cv_buf *);
  * cv_record_next() - Find the next whole packet in a stretch of the stream
  * @p:		start of unread bytes; moved behind the record
  * @end:	end of what was received
+ * @max:	longest packet that is accepted
  * @len:	the packet's length
  *
  * Return: the packet, or NULL with *@len 0 if more bytes are needed and
  * UINT32_MAX if the length is out of bounds and the stream is lost
  */
-uint8_t *cv_record_next(uint8_t **p, const uint8_t *end, uint32_t *len);
+uint8_t *cv_record_next(
+	uint8_t **p, const uint8_t *end, uint32_t max, uint32_t *len);
 
 #endif

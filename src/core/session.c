@@ -9,7 +9,7 @@ struct cv_session *cv_session_new(
 	struct cv_node *node, const uint8_t pub[CV_KEY], bool plain)
 {
 	if (node->nsessions >= CV_SESSIONS_MAX ||
-		cv_timers_reserve(&node->timers, node->nsessions + 1))
+		cv_timers_reserve(&node->timers, node->nsessions + 2))
 		return NULL;
 	struct cv_session *s = node->env.alloc(node->env.user, sizeof *s);
 	if (!s)
@@ -77,15 +77,28 @@ bool cv_session_up(const struct cv_session *s)
 	return s->ready && s->cur && s->cur->confirmed;
 }
 
-/* the keys work on this link: static mappings are opened unasked */
-void cv_session_ready(struct cv_session *s, cv_time now)
+/* static mappings are opened unasked; they lead the list of flows */
+void cv_session_open_pinned(struct cv_session *s, cv_time now)
 {
-	s->ready = true;
 	for (struct cv_list *l = s->flows.next; l != &s->flows; l = l->next) {
 		struct cv_flow *f = CV_CONTAINER(l, struct cv_flow, peers);
-		if (f->pinned && f->end[1].session == s)
+		if (!f->pinned)
+			break;
+		if (f->end[1].session == s)
 			cv_session_open(s, &f->end[1], now);
 	}
+}
+
+/* the keys work on this link */
+void cv_session_ready(struct cv_session *s, cv_time now)
+{
+	char at[CV_ADDRTEXT];
+	s->ready = true;
+	s->failures = 0;
+	cv_log(s->node, CULVERT_INFO, "msg=\"peer up\" peer=%s link=%s://%s",
+		s->name, s->link->ops->name,
+		cv_addr_format(&s->link->remote, at));
+	cv_session_open_pinned(s, now);
 	cv_node_dirty(s->node, s->link);
 }
 
@@ -122,6 +135,8 @@ void cv_session_link_up(
 
 void cv_session_link_down(struct cv_session *s, cv_time now)
 {
+	if (!s->ready)
+		s->failures++;
 	s->link = NULL;
 	s->ready = false;
 	s->ping_at = 0;
@@ -137,6 +152,16 @@ static cv_time min_time(cv_time a, cv_time b)
 	return a < b ? a : b;
 }
 
+/* when new keys are asked for, or asked for again */
+static cv_time rekey_at(const struct cv_session *s)
+{
+	if (s->hs_sent)
+		return s->hs_sent + CV_HANDSHAKE_TIMEOUT;
+	if (s->cur->number >= CV_REKEY_AFTER_MESSAGES)
+		return 0;
+	return s->cur->born + CV_REKEY_AFTER_TIME;
+}
+
 void cv_session_schedule(struct cv_session *s, cv_time now)
 {
 	cv_time t = CV_NEVER, oldest = cv_txq_oldest(&s->txq);
@@ -149,8 +174,8 @@ void cv_session_schedule(struct cv_session *s, cv_time now)
 	else if (s->link)
 		t = min_time(t, s->rx_at +
 				(s->ping_at ? CV_DEAD : CV_HEARTBEAT));
-	if (s->link && s->dials && s->cur && !s->hs_sent)
-		t = min_time(t, s->cur->born + CV_REKEY_AFTER_TIME);
+	if (s->link && s->dials && s->cur)
+		t = min_time(t, rekey_at(s));
 	if (s->temporary && !s->link)
 		t = min_time(t, s->rx_at + CV_FLOW_IDLE);
 	if (s->prev)
@@ -193,8 +218,7 @@ static void on_timer(struct cv_timer *t, cv_time now)
 		check_alive(s, now);
 	if (s->prev && now - s->prev->born >= CV_REJECT_AFTER_TIME)
 		cv_keys_drop(s, &s->prev);
-	if (s->link && s->dials && s->cur && !s->hs_sent &&
-		now - s->cur->born >= CV_REKEY_AFTER_TIME)
+	if (s->link && s->dials && s->cur && now >= rekey_at(s))
 		cv_handshake_start(s, now);
 	if (s->temporary && !s->link && now - s->rx_at >= CV_FLOW_IDLE) {
 		cv_session_free(s);

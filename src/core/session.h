@@ -52,6 +52,7 @@ struct cv_waiter {
 struct cv_late {
 	uint32_t min[2]; /* least (our clock - theirs), last window and this */
 	cv_time since;	 /* start of this window */
+	cv_time run;	 /* since when every packet was late, or 0 */
 	bool known;
 };
 
@@ -82,6 +83,7 @@ struct cv_session {
 	struct cv_keys *cur, *prev, *next;
 	struct cv_link *link;
 	bool ready; /* the keys were agreed or used on this link */
+	unsigned failures; /* links in a row that never became ready */
 	struct cv_timer timer;
 	struct cv_bufq ctl; /* control frames, unsealed */
 	struct cv_txq txq;
@@ -106,6 +108,7 @@ void cv_session_link_up(struct cv_session *, struct cv_link *, cv_time now);
 void cv_session_link_down(struct cv_session *, cv_time now);
 bool cv_session_up(const struct cv_session *);
 void cv_session_ready(struct cv_session *, cv_time now);
+void cv_session_open_pinned(struct cv_session *, cv_time now);
 void cv_session_schedule(struct cv_session *, cv_time now);
 void cv_session_want(struct cv_session *, cv_time now);
 void cv_session_drop(struct cv_session *, enum cv_drop, uint64_t n);

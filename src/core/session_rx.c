@@ -8,14 +8,16 @@
  * difference between their clock and ours over the last one or two windows
  * stands for a packet that waited nowhere; what is later than that by more
  * than the peer's age limit times CV_LATE_FACTOR is stale: it sat in the
- * buffers of a stalled connection.  Windows follow the clocks' drift.
+ * buffers of a stalled connection.  Windows follow the clocks' drift.  What
+ * stays late for CV_LATE_RUN is no stall but a path that has become slower.
  */
 static bool too_late(struct cv_late *l, uint32_t stamp, uint64_t limit,
 	cv_time now)
 {
 	uint32_t diff = (uint32_t)now - stamp;
 	if (!l->known) {
-		*l = (struct cv_late){ { diff, diff }, now, true };
+		*l = (struct cv_late){ .min = { diff, diff }, .since = now,
+			.known = true };
 		return false;
 	}
 	if (now - l->since > CV_SKEW_WINDOW) {
@@ -28,7 +30,13 @@ static bool too_late(struct cv_late *l, uint32_t stamp, uint64_t limit,
 	uint32_t least = (int32_t)(l->min[0] - l->min[1]) < 0 ? l->min[0]
 							       : l->min[1];
 	int32_t age = (int32_t)(diff - least);
-	return age > 0 && (uint64_t)age > limit;
+	if (age <= 0 || (uint64_t)age <= limit)
+		l->run = 0;
+	else if (!l->run)
+		l->run = now;
+	else if (now - l->run > CV_LATE_RUN)
+		*l = (struct cv_late){ 0 };
+	return l->run != 0;
 }
 
 static void reset(struct cv_session *s, uint64_t id, enum cv_reset why,
@@ -87,6 +95,8 @@ static void on_reset(struct cv_session *s, struct cv_frame *f, cv_time now)
 	if (f->value == CV_RESET_UNKNOWN && flow->end[1].session == s) {
 		flow->state = CV_FLOW_OPENING;
 		flow->epoch = s->epoch - 1;
+		if (flow->pinned)
+			cv_session_open(s, &flow->end[1], now);
 		return;
 	}
 	if (flow->end[1].session == s && f->value != CV_RESET_DONE)

@@ -24,13 +24,17 @@ void cv_session_control(
 	cv_node_dirty(node, s->link);
 }
 
-static void drop_head(struct cv_session *s, enum cv_drop why)
+static void drop_head(struct cv_session *s, enum cv_drop why, cv_time now)
 {
 	struct cv_buf *b = cv_txq_take(&s->txq);
 	cv_session_drop(s, why, b->dgrams);
-	if (b->opens)
-		cv_session_new_epoch(s);
+	bool opens = b->opens;
 	cv_buf_free(&s->node->pool, b);
+	if (opens) {
+		cv_session_new_epoch(s);
+		if (cv_session_up(s))
+			cv_session_open_pinned(s, now);
+	}
 }
 
 void cv_session_expire(struct cv_session *s, cv_time now)
@@ -38,12 +42,12 @@ void cv_session_expire(struct cv_session *s, cv_time now)
 	bool up = cv_session_up(s);
 	cv_time age = up ? s->node->max_age : CV_HOLD_AGE;
 	while (s->txq.q.head && now - s->txq.q.head->time > age)
-		drop_head(s, up ? CV_DROP_AGED : CV_DROP_NO_SESSION);
+		drop_head(s, up ? CV_DROP_AGED : CV_DROP_NO_SESSION, now);
 	while (s->txq.q.bytes > CV_TXQ_BYTES)
-		drop_head(s, CV_DROP_QUEUE_FULL);
+		drop_head(s, CV_DROP_QUEUE_FULL, now);
 	/* what is held for a session to come is little, and the newest */
 	while (!up && s->txq.q.count > CV_HOLD_DGRAMS)
-		drop_head(s, CV_DROP_NO_SESSION);
+		drop_head(s, CV_DROP_NO_SESSION, now);
 }
 
 /* ask the peer for the flow, unless it was asked or has it already */
@@ -75,16 +79,16 @@ int cv_session_dgram(struct cv_session *s, struct cv_end *e,
 		limit = 1; /* a chunk each, so that the newest can be kept */
 	else if (s->link->blocked)
 		limit = CV_CHUNK_BLOCKED;
+	s->stats.tx_dgrams += n;
+	s->stats.tx_dgram_bytes += train->len;
+	s->node->stats.tx_dgrams += n;
+	s->node->stats.tx_dgram_bytes += train->len;
 	if (s->node->draining) {
 		cv_session_drop(s, CV_DROP_NO_SESSION, n);
 		return 0;
 	}
 	cv_session_open(s, e, now);
 	cv_txq_put(&s->txq, &s->node->pool, e->id, train, limit, now, &lost);
-	s->stats.tx_dgrams += n;
-	s->stats.tx_dgram_bytes += train->len;
-	s->node->stats.tx_dgrams += n;
-	s->node->stats.tx_dgram_bytes += train->len;
 	if (lost)
 		cv_session_drop(s, CV_DROP_NO_BUFFER, lost);
 	if (!up || s->link->blocked)

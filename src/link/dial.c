@@ -6,7 +6,7 @@
  * turn, families alternating, the next one started 250 ms after the last
  * (RFC 8305); the first that connects wins.  Between attempts the wait grows
  * from 0.1 s to 10 s, with jitter; traffic that wants to go out cuts it short
- * to 0.1 s.
+ * to 0.1 s, but not where a connection was had and the handshake failed.
  */
 #include "link/dial.h"
 
@@ -22,7 +22,7 @@
 enum { TRIES = 8 };
 
 #define STAGGER 0.25
-#define CONNECT_TIMEOUT 3.0
+#define CONNECT_TIMEOUT 10.0
 
 struct try {
 	struct cv_dialer *dialer;
@@ -95,8 +95,8 @@ static void connected(struct cv_dialer *d, struct try *t)
 	struct cv_addr a = { 0 };
 	if (!getpeername(fd, (struct sockaddr *)&ss, &len))
 		cv_sock_from(&ss, &a);
-	cv_log(&d->loop->node, CULVERT_INFO,
-		"msg=\"link up\" peer=%s link=tcp://%s", d->session->name,
+	cv_log(&d->loop->node, CULVERT_DEBUG,
+		"msg=connected peer=%s link=tcp://%s", d->session->name,
 		cv_addr_format(&a, at));
 	if (cv_tcp_adopt(d->loop, fd, d->session)) {
 		close(fd);
@@ -165,7 +165,7 @@ static void on_limit(struct ev_loop *ev, ev_timer *w, int events)
 {
 	(void)ev;
 	(void)events;
-	failed(w->data, "no answer within 3 s");
+	failed(w->data, "no answer within 10 s");
 }
 
 static void on_resolved(void *user, const struct cv_addr *addr, unsigned n,
@@ -207,14 +207,22 @@ static void on_wait_over(struct ev_loop *ev, ev_timer *w, int events)
 	begin(w->data);
 }
 
+/* least time between two attempts */
+static cv_time least_wait(const struct cv_dialer *d)
+{
+	cv_time wait = CV_DIAL_MIN;
+	for (unsigned n = d->session->failures; n && wait < CV_DIAL_MAX; n--)
+		wait *= 2;
+	return wait < CV_DIAL_MAX ? wait : CV_DIAL_MAX;
+}
+
 void cv_dialer_kick(struct cv_dialer *d)
 {
 	cv_time now = cv_now();
 	if (d->busy || d->session->link)
 		return;
-	cv_time wait = d->began + CV_DIAL_MIN > now
-		? d->began + CV_DIAL_MIN - now
-		: 0;
+	cv_time next = d->began + least_wait(d);
+	cv_time wait = d->began && next > now ? next - now : 0;
 	/* a link that lived for a while starts the back-off anew */
 	if (now - d->began > CV_DIAL_MAX)
 		d->backoff = 0;

@@ -36,27 +36,26 @@ struct tcp {
 	ev_timer first; /* a stranger's time to say something */
 	struct cv_bufq out;
 	size_t helping;
-	uint8_t *rest; /* of a record cut by the end of a read */
-	size_t rest_len;
-	bool reading, dead; /* closed by the node while it reads */
-	bool counted;	    /* as a stranger of its listener */
+	struct cv_buf *rest; /* of a record cut by the end of a read */
+	bool reading, dead;  /* closed by the node while it reads */
 	struct cv_tcp_listener *listener;
+	struct cv_list stranger; /* of its listener, until it is trusted */
 };
 
 struct cv_tcp_listener {
 	struct cv_loop *loop;
 	ev_io io;
 	ev_timer pause; /* out of descriptors: wait before accepting again */
-	unsigned strangers;
-	struct cv_addr addr;
+	struct cv_list strangers; /* longest here first */
+	unsigned count;		  /* of these */
 };
 
 static void no_stranger(struct tcp *t)
 {
 	ev_timer_stop(t->loop->ev, &t->first);
-	if (t->counted)
-		t->listener->strangers--;
-	t->counted = false;
+	if (!cv_list_empty(&t->stranger))
+		t->listener->count--;
+	cv_list_del(&t->stranger);
 }
 
 static void destroy(struct tcp *t)
@@ -70,7 +69,7 @@ static void destroy(struct tcp *t)
 		t->loop->node.stats.drop[CV_DROP_LINK_LOST] += b->dgrams;
 		cv_buf_free(&t->loop->node.pool, b);
 	}
-	free(t->rest);
+	cv_buf_free(&t->loop->node.pool, t->rest);
 	free(t);
 }
 
@@ -82,6 +81,15 @@ static void log_down(struct tcp *t, const char *why)
 		"msg=\"link down\" link=tcp://%s peer=%s reason=\"%s\"",
 		cv_addr_format(&t->link.remote, at),
 		s && *s->name ? s->name : "-", why);
+}
+
+/* a server that does not know us says so by hanging up */
+static const char *hung_up(const struct tcp *t)
+{
+	if (t->link.dialled && !t->link.trusted)
+		return "closed during the handshake: wrong --peer, our key is "
+		       "unknown there, or only one end uses --plain";
+	return "closed by the other end";
 }
 
 static void die(struct tcp *t, const char *why)
@@ -179,8 +187,12 @@ static const char *records(struct tcp *t, uint8_t **p, uint8_t *end)
 	cv_time now = cv_now();
 	uint32_t len;
 	uint8_t *packet;
-	while (!t->dead && (packet = cv_record_next(p, end, &len))) {
+	uint32_t max = t->link.trusted || t->link.dialled ? CV_PACKET_MAX
+							  : CV_STRANGER_RECORD;
+	while (!t->dead && (packet = cv_record_next(p, end, max, &len))) {
 		int drop = cv_node_input(node, &t->link, packet, len, now);
+		if (t->link.trusted)
+			max = CV_PACKET_MAX;
 		if (t->dead || !drop || t->link.trusted)
 			continue;
 		return drop == CV_DROP_PLAIN
@@ -194,17 +206,29 @@ static const char *records(struct tcp *t, uint8_t **p, uint8_t *end)
 	return NULL;
 }
 
+/* bytes kept from the last read go to the front of the area; how many */
+static size_t put_rest(struct tcp *t)
+{
+	struct cv_buf *b = t->rest;
+	size_t n = b ? b->len : 0;
+	if (n)
+		memcpy(t->loop->area, b->data, n);
+	cv_buf_free(&t->loop->node.pool, b);
+	t->rest = NULL;
+	return n;
+}
+
+/* a stranger gets a small buffer: its first packet is a small one */
 static bool keep_rest(struct tcp *t, const uint8_t *p, size_t n)
 {
-	free(t->rest);
-	t->rest = NULL;
-	t->rest_len = n;
+	struct cv_pool *pool = &t->loop->node.pool;
 	if (!n)
 		return true;
-	t->rest = malloc(n);
+	t->rest = n <= CV_SMALL ? cv_buf_small(pool) : cv_buf_large(pool);
 	if (!t->rest)
 		return false;
-	memcpy(t->rest, p, n);
+	memcpy(t->rest->data, p, n);
+	t->rest->len = (uint32_t)n;
 	return true;
 }
 
@@ -214,16 +238,15 @@ static void on_readable(struct ev_loop *ev, ev_io *w, int events)
 	uint8_t *p = t->loop->area;
 	(void)ev;
 	(void)events;
-	if (t->rest_len)
-		memcpy(p, t->rest, t->rest_len);
-	ssize_t n = recv(w->fd, p + t->rest_len, CV_RX_AREA, 0);
+	size_t kept = t->rest ? t->rest->len : 0;
+	ssize_t n = recv(w->fd, p + kept, CV_RX_AREA, 0);
 	if (n <= 0) {
 		if (n < 0 && (errno == EAGAIN || errno == EINTR))
 			return;
-		die(t, n ? strerror(errno) : "closed by the other end");
+		die(t, n < 0 ? strerror(errno) : hung_up(t));
 		return;
 	}
-	uint8_t *end = p + t->rest_len + n;
+	uint8_t *end = p + put_rest(t) + n;
 	t->reading = true;
 	const char *why = records(t, &p, end);
 	cv_node_input_done(&t->loop->node);
@@ -288,6 +311,7 @@ static struct tcp *adopt(struct cv_loop *l, int fd)
 	t->loop = l;
 	t->helping = HELPING_MIN;
 	t->link.ops = &ops;
+	cv_list_init(&t->stranger);
 	tune(fd);
 	if (!getpeername(fd, (struct sockaddr *)&ss, &len))
 		cv_sock_from(&ss, &t->link.remote);
@@ -318,19 +342,41 @@ static void on_pause_over(struct ev_loop *ev, ev_timer *w, int events)
 	ev_io_start(ev, &l->io);
 }
 
+/* too many strangers: the one that has had most time goes, its neighbours
+   before others */
+static void make_room(struct cv_tcp_listener *l, const struct cv_addr *from)
+{
+	struct tcp *oldest = NULL;
+	unsigned same = 0;
+	for (struct cv_list *e = l->strangers.prev; e != &l->strangers;
+		e = e->prev) {
+		struct tcp *t = CV_CONTAINER(e, struct tcp, stranger);
+		if (!cv_addr_same_ip(&t->link.remote, from))
+			continue;
+		same++;
+		oldest = t;
+	}
+	if (same < CV_LINKS_SOURCE && l->count < CV_LINKS_STRANGER)
+		return;
+	if (same < CV_LINKS_SOURCE)
+		oldest = CV_CONTAINER(
+			l->strangers.next, struct tcp, stranger);
+	l->loop->node.stats.drop[CV_DROP_STRANGER]++;
+	die(oldest, "too many strangers");
+}
+
 static void accepted(struct cv_tcp_listener *l, int fd)
 {
-	struct tcp *t = l->strangers < CV_LINKS_STRANGER
-		? adopt(l->loop, fd)
-		: NULL;
+	struct tcp *t = adopt(l->loop, fd);
 	if (!t) {
-		l->loop->node.stats.drop[CV_DROP_STRANGER]++;
+		l->loop->node.stats.drop[CV_DROP_NO_BUFFER]++;
 		close(fd);
 		return;
 	}
+	make_room(l, &t->link.remote);
 	t->listener = l;
-	t->counted = true;
-	l->strangers++;
+	l->count++;
+	cv_list_append(&l->strangers, &t->stranger);
 	cv_node_link_up(&l->loop->node, &t->link, NULL, cv_now());
 	ev_timer_start(l->loop->ev, &t->first);
 }
@@ -379,7 +425,7 @@ struct cv_tcp_listener *cv_tcp_listen(
 		return NULL;
 	}
 	l->loop = loop;
-	l->addr = *addr;
+	cv_list_init(&l->strangers);
 	ev_io_init(&l->io, on_accept, fd, EV_READ);
 	ev_timer_init(&l->pause, on_pause_over, 0.1, 0.);
 	l->io.data = l->pause.data = l;
@@ -389,6 +435,9 @@ struct cv_tcp_listener *cv_tcp_listen(
 
 void cv_tcp_unlisten(struct cv_tcp_listener *l)
 {
+	while (!cv_list_empty(&l->strangers))
+		die(CV_CONTAINER(l->strangers.next, struct tcp, stranger),
+			"stopping");
 	ev_io_stop(l->loop->ev, &l->io);
 	ev_timer_stop(l->loop->ev, &l->pause);
 	close(l->io.fd);
