@@ -10,8 +10,8 @@
 /** Exit codes, culvert(1). */
 enum {
 	EXIT_OK = 0,
-	EXIT_FAILED = 1,  /* the operation failed */
-	EXIT_USAGE = 2,	  /* command line or configuration */
+	EXIT_FAILED = 1,   /* the operation failed */
+	EXIT_USAGE = 2,    /* command line or configuration */
 	EXIT_NODAEMON = 3, /* nothing runs that could be asked */
 };
 

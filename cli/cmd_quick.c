@@ -21,16 +21,17 @@ static const struct option {
 	enum section section;
 	bool server; /* makes sense for serve only */
 } options[] = {
-	{ "--key", "PrivateKeyFile", "FILE", "own private key, mode 0600",
-		NODE, false },
+	{ "--key", "PrivateKeyFile", "FILE", "own private key, mode 0600", NODE,
+		false },
 	{ "--peer", "PublicKey", "KEY", "public key of a peer; repeatable",
 		PEER, false },
 	{ "--psk", "PresharedKeyFile", "FILE",
 		"pre-shared key of the --peer before it", PEER, false },
 	{ "--peers", "PeersFile", "FILE", "many peers: \"KEY [NAME]\" a line",
 		NODE, true },
-	{ "--plain", "Plain", NULL, "no keys: neither encrypted nor "
-				    "authenticated",
+	{ "--plain", "Plain", NULL,
+		"no keys: neither encrypted nor "
+		"authenticated",
 		NODE, false },
 	{ "--allow", "Allow", "TARGET",
 		"what peers may reach; default: loopback; repeatable", SERVE,
@@ -40,8 +41,8 @@ static const struct option {
 	{ "--max-age", "MaxAge", "MS",
 		"drop datagrams that waited longer; default 50", NODE, false },
 	{ "--idle", "IdleTimeout", "S",
-		"forget a flow after this silence; default 180, 0: never",
-		NODE, false },
+		"forget a flow after this silence; default 180, 0: never", NODE,
+		false },
 	{ "--max-flows", "MaxFlows", "N", "flows in all; default 131072", NODE,
 		false },
 	{ "--max-flows-per-source", "MaxFlowsPerSource", "N",
@@ -124,8 +125,8 @@ static int usage(const char *command, bool server)
 	return EXIT_OK;
 }
 
-static const struct option *find(const struct quick *q, const char *name,
-	size_t len)
+static const struct option *find(
+	const struct quick *q, const char *name, size_t len)
 {
 	for (int i = 0; i < OPTIONS; i++) {
 		if (strlen(options[i].name) == len &&
@@ -269,7 +270,8 @@ int cmd_serve(int argc, char **argv)
 	struct quick *q = begin("serve", true);
 	int code = parse(q, argc, argv);
 	if (!code && !q->words) {
-		complain("serve: no link to listen on; for example tcp://*:3456");
+		complain("serve: no link to listen on; for example "
+			 "tcp://*:3456");
 		code = EXIT_USAGE;
 	}
 	section(q, NULL, "Node");
@@ -301,7 +303,8 @@ int cmd_forward(int argc, char **argv)
 	if (!code)
 		code = check_words(q);
 	if (!code && count_of(q, "--peer") > 1) {
-		complain("forward: one --peer, the server's; more make no sense");
+		complain("forward: one --peer, the server's; more make no "
+			 "sense");
 		code = EXIT_USAGE;
 	}
 	if (code)

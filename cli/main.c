@@ -81,8 +81,9 @@ int main(int argc, char **argv)
 		const struct command *c = &commands[i];
 		if (strcmp(c->name, name))
 			continue;
-		if (argc > 2 && (!strcmp(argv[2], "--help") ||
-					!strcmp(argv[2], "-h")) &&
+		if (argc > 2 &&
+			(!strcmp(argv[2], "--help") ||
+				!strcmp(argv[2], "-h")) &&
 			c->run != cmd_serve && c->run != cmd_forward) {
 			printf("usage: culvert %s %s\n", c->name, c->usage);
 			return EXIT_OK;

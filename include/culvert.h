@@ -24,15 +24,15 @@ extern "C" {
 /** Every function that can fail returns 0 or one of these. */
 enum culvert_err {
 	CULVERT_OK = 0,
-	CULVERT_ENOMEM = -1,	/* out of memory, or a limit was reached */
-	CULVERT_EINVAL = -2,	/* an argument or a setting makes no sense */
-	CULVERT_ESYNTAX = -3,	/* text could not be parsed */
-	CULVERT_ESYS = -4,	/* the operating system said no */
-	CULVERT_ECRYPTO = -5,	/* libcrypto failed, or a tag did not verify */
-	CULVERT_EPROTO = -6,	/* the peer broke the protocol */
-	CULVERT_EREFUSED = -7,	/* refused by policy */
+	CULVERT_ENOMEM = -1,    /* out of memory, or a limit was reached */
+	CULVERT_EINVAL = -2,    /* an argument or a setting makes no sense */
+	CULVERT_ESYNTAX = -3,   /* text could not be parsed */
+	CULVERT_ESYS = -4,      /* the operating system said no */
+	CULVERT_ECRYPTO = -5,   /* libcrypto failed, or a tag did not verify */
+	CULVERT_EPROTO = -6,    /* the peer broke the protocol */
+	CULVERT_EREFUSED = -7,  /* refused by policy */
 	CULVERT_ENODAEMON = -8, /* nothing answers on the control socket */
-	CULVERT_EFULL = -9,	/* a queue or table is full */
+	CULVERT_EFULL = -9,     /* a queue or table is full */
 };
 
 enum culvert_log_level {
@@ -44,8 +44,8 @@ enum culvert_log_level {
 
 /** Where and why something was refused. */
 struct culvert_diag {
-	unsigned line;	    /* line of the configuration text, 0: none */
-	char text[320];	    /* one line: what is wrong and the remedy */
+	unsigned line;  /* line of the configuration text, 0: none */
+	char text[320]; /* one line: what is wrong and the remedy */
 };
 
 typedef struct culvert culvert;

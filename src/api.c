@@ -89,7 +89,7 @@ static uint64_t wall_offset(void)
 	struct timespec t;
 	clock_gettime(CLOCK_REALTIME, &t);
 	return (uint64_t)t.tv_sec * 1000000u + (uint64_t)t.tv_nsec / 1000u -
-		cv_now();
+	       cv_now();
 }
 
 __attribute__((format(printf, 4, 5))) static int refuse(
@@ -112,8 +112,7 @@ static int read_files(struct culvert *c)
 	struct culvert_diag d = { 0 };
 	const char *path = f->priv_file.text;
 	if (*path && cv_file_key(path, f->priv, &d))
-		return refuse(
-			c, CULVERT_ESYS, f->priv_file.line, "%s", d.text);
+		return refuse(c, CULVERT_ESYS, f->priv_file.line, "%s", d.text);
 	f->keyed |= *path != '\0';
 	path = f->peers_file.text;
 	if (*path && cv_file_peers(path, f, &d))
@@ -167,7 +166,8 @@ static int add_peer(struct culvert *c, const struct cv_conf_peer *p)
 	snprintf(s->name, sizeof s->name, "%s", p->name);
 	if (!*p->endpoint.text)
 		return 0;
-	if (cv_url_parse(&u, p->endpoint.text, strlen(p->endpoint.text), NULL) ||
+	if (cv_url_parse(
+		    &u, p->endpoint.text, strlen(p->endpoint.text), NULL) ||
 		!cv_dialer_new(&c->loop, s, &u))
 		return refuse(c, CULVERT_ENOMEM, p->line, "out of memory");
 	return 0;
@@ -291,9 +291,9 @@ static void default_name(const struct cv_conf *f, char out[CV_NAME])
 {
 	struct cv_url u;
 	const char *kind = f->listens ? "serve" : "forward";
-	const char *text = f->listens	? f->listen[0].text
-		: f->forwards ? f->forward[0].from.text
-					: "";
+	const char *text = f->listens    ? f->listen[0].text
+			   : f->forwards ? f->forward[0].from.text
+					 : "";
 	if (*f->name)
 		snprintf(out, CV_NAME, "%s", f->name);
 	else if (!cv_url_parse(&u, text, strlen(text), NULL))
@@ -333,8 +333,8 @@ static int set_up(struct culvert *c, const char *conf, size_t len)
 	return 0;
 }
 
-int culvert_new(culvert **out, const char *conf, size_t len,
-	struct culvert_diag *diag)
+int culvert_new(
+	culvert **out, const char *conf, size_t len, struct culvert_diag *diag)
 {
 	struct culvert *c = calloc(1, sizeof *c);
 	if (!c)
@@ -410,12 +410,10 @@ static void say_ready(struct culvert *c)
 			c->conf.listen[i].text, c->conf.peers,
 			n->plain ? " plain=yes" : "");
 	for (unsigned i = 0; i < c->conf.forwards; i++)
-		cv_log(n, CULVERT_INFO,
-			"msg=forwarding from=%s to=%s via=%s%s",
+		cv_log(n, CULVERT_INFO, "msg=forwarding from=%s to=%s via=%s%s",
 			c->conf.forward[i].from.text,
-			*c->conf.forward[i].to.text
-				? c->conf.forward[i].to.text
-				: "-",
+			*c->conf.forward[i].to.text ? c->conf.forward[i].to.text
+						    : "-",
 			c->conf.forward[i].via, n->plain ? " plain=yes" : "");
 }
 
@@ -471,8 +469,8 @@ static void close_all(struct culvert *c)
 		l->ops->close(l, "stopped");
 	}
 	while (!cv_list_empty(&n->sessions))
-		cv_session_free(CV_CONTAINER(
-			n->sessions.next, struct cv_session, all));
+		cv_session_free(
+			CV_CONTAINER(n->sessions.next, struct cv_session, all));
 	while (c->ports)
 		cv_udp_unlisten(c->port[--c->ports]);
 	cv_udp_out_free(c->out);

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # Install what building and testing need on Debian 12, if it is missing.
 set -eu
 want="gcc meson ninja-build pkg-config libev-dev libssl-dev libc-ares-dev

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # The push tier: build, run every test, and close with one count of them all.
 set -u
 build=${1:-build}

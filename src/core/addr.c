@@ -12,7 +12,7 @@ bool cv_addr_equal(const struct cv_addr *a, const struct cv_addr *b)
 bool cv_addr_same_ip(const struct cv_addr *a, const struct cv_addr *b)
 {
 	return a->family == b->family && a->scope == b->scope &&
-		memcmp(a->ip, b->ip, sizeof a->ip) == 0;
+	       memcmp(a->ip, b->ip, sizeof a->ip) == 0;
 }
 
 static bool mapped(const struct cv_addr *a)
@@ -166,14 +166,14 @@ const char *cv_addr_format(const struct cv_addr *a, char out[CV_ADDRTEXT])
 	char v6[48];
 	switch (a->family) {
 	case CV_AF_INET:
-		snprintf(out, CV_ADDRTEXT, "%u.%u.%u.%u:%u", a->ip[0],
-			a->ip[1], a->ip[2], a->ip[3], a->port);
+		snprintf(out, CV_ADDRTEXT, "%u.%u.%u.%u:%u", a->ip[0], a->ip[1],
+			a->ip[2], a->ip[3], a->port);
 		return out;
 	case CV_AF_INET6:
 		format_v6(a, v6, sizeof v6);
 		if (a->scope)
-			snprintf(out, CV_ADDRTEXT, "[%s%%%u]:%u", v6,
-				a->scope, a->port);
+			snprintf(out, CV_ADDRTEXT, "[%s%%%u]:%u", v6, a->scope,
+				a->port);
 		else
 			snprintf(out, CV_ADDRTEXT, "[%s]:%u", v6, a->port);
 		return out;

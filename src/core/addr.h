@@ -15,13 +15,14 @@ enum cv_family {
 struct cv_addr {
 	uint8_t ip[16]; /* network order; IPv4 in the first four */
 	uint32_t scope; /* IPv6 zone: interface index, else 0 */
-	uint16_t port;	/* host order */
+	uint16_t port;  /* host order */
 	uint8_t family; /* enum cv_family */
 	uint8_t zero;
 };
 
 enum { CV_ADDRTEXT = 72 };
 
+/** cv_addr_equal() - address, zone, port and family */
 bool cv_addr_equal(const struct cv_addr *a, const struct cv_addr *b);
 
 /** cv_addr_same_ip() - equal but for the port */

@@ -13,13 +13,13 @@
 
 struct cv_buf {
 	struct cv_buf *next;
-	cv_time time;	 /* when the first datagram in it arrived */
-	uint32_t off;	 /* first used byte of data[] */
-	uint32_t len;	 /* used bytes */
-	uint32_t cap;	 /* bytes of data[] */
+	cv_time time;    /* when the first datagram in it arrived */
+	uint32_t off;    /* first used byte of data[] */
+	uint32_t len;    /* used bytes */
+	uint32_t cap;    /* bytes of data[] */
 	uint32_t dgrams; /* datagrams inside */
-	uint32_t opens;	 /* OPEN frames inside */
-	uint32_t sent;	 /* bytes a stream link already wrote */
+	uint32_t opens;  /* OPEN frames inside */
+	uint32_t sent;   /* bytes a stream link already wrote */
 	uint8_t data[];
 };
 
@@ -34,12 +34,13 @@ struct cv_pool {
 	const struct cv_env *env;
 	struct cv_buf *small, *large; /* free lists */
 	unsigned nsmall, nlarge;      /* their lengths */
-	size_t bytes, max;	      /* allocated, allowed */
-	unsigned spare;		      /* large ones not needed since the
+	size_t bytes, max;            /* allocated, allowed */
+	unsigned spare;               /* large ones not needed since the
 					 last trim */
-	uint64_t allocs;	      /* times the allocator was asked */
+	uint64_t allocs;              /* times the allocator was asked */
 };
 
+/** cv_pool_init(), cv_pool_clear() - @max: ceiling in bytes */
 void cv_pool_init(struct cv_pool *, const struct cv_env *, size_t max);
 void cv_pool_clear(struct cv_pool *);
 
@@ -76,8 +77,11 @@ static inline size_t cv_buf_room(const struct cv_buf *b)
 	return b->cap - CV_TAILROOM - b->off - b->len;
 }
 
+/** cv_bufq_push(), cv_bufq_unshift() - put @b at the end, at the front */
 void cv_bufq_push(struct cv_bufq *, struct cv_buf *);
 void cv_bufq_unshift(struct cv_bufq *, struct cv_buf *);
+
+/** cv_bufq_pop() - the first, or NULL; cv_bufq_clear() frees all */
 struct cv_buf *cv_bufq_pop(struct cv_bufq *);
 void cv_bufq_clear(struct cv_bufq *, struct cv_pool *);
 

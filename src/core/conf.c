@@ -22,8 +22,8 @@ struct parser {
 	unsigned seen[KEYS]; /* line of a key in this section, 0: not yet */
 };
 
-int cv_conf_fail(struct culvert_diag *diag, int err, unsigned line,
-	const char *fmt, ...)
+int cv_conf_fail(
+	struct culvert_diag *diag, int err, unsigned line, const char *fmt, ...)
 {
 	va_list ap;
 	if (!diag)
@@ -103,8 +103,8 @@ static unsigned distance(const char *a, const char *b)
 		unsigned diagonal = row[0];
 		row[0] = (unsigned)i;
 		for (size_t j = 1; j <= lb; j++) {
-			unsigned cost = diagonal +
-				(lower(a[i - 1]) != lower(b[j - 1]));
+			unsigned cost =
+				diagonal + (lower(a[i - 1]) != lower(b[j - 1]));
 			diagonal = row[j];
 			if (row[j] + 1 < cost)
 				cost = row[j] + 1;
@@ -125,9 +125,9 @@ static int unknown_key(struct parser *p, const char *name)
 		unsigned d = distance(name, k->name);
 		if (same(name, k->name))
 			return cv_conf_fail(p->diag, CULVERT_ESYNTAX,
-				p->c->line, "\"%s\" belongs in [%s], not in [%s]",
-				k->name, cv_conf_section_name(k->section),
-				section);
+				p->c->line,
+				"\"%s\" belongs in [%s], not in [%s]", k->name,
+				cv_conf_section_name(k->section), section);
 		if (k->section == p->section && d < best) {
 			best = d;
 			near = k->name;
@@ -168,8 +168,7 @@ static int set(struct parser *p, const char *name, const char *value)
 
 static int add_peer(struct cv_conf *c, const char *name)
 {
-	struct cv_conf_peer *p =
-		cv_conf_grow(c, c->peer, c->peers, sizeof *p);
+	struct cv_conf_peer *p = cv_conf_grow(c, c->peer, c->peers, sizeof *p);
 	if (!p)
 		return CULVERT_ENOMEM;
 	c->peer = p;
@@ -264,17 +263,17 @@ static int parse_line(struct parser *p, char *line)
 }
 
 /* one line after the other, each copied and ended by NUL */
-static int each_line(struct cv_conf *c, const char *text, size_t len,
-	struct culvert_diag *diag, struct parser *p,
+static int each_line(struct parser *p, const char *text, size_t len,
 	int (*take)(struct parser *, char *line))
 {
+	struct cv_conf *c = p->c;
 	char line[LINE];
 	int err = 0;
 	for (c->line = 1; len && !err; c->line++) {
 		const char *end = memchr(text, '\n', len);
 		size_t n = end ? (size_t)(end - text) : len;
 		if (n >= sizeof line || memchr(text, '\0', n)) {
-			err = cv_conf_fail(diag, CULVERT_ESYNTAX, c->line,
+			err = cv_conf_fail(p->diag, CULVERT_ESYNTAX, c->line,
 				"longer than %d characters, or not text",
 				LINE - 1);
 			break;
@@ -289,8 +288,8 @@ static int each_line(struct cv_conf *c, const char *text, size_t len,
 	return err;
 }
 
-int cv_conf_parse(struct cv_conf *c, const struct cv_env *env,
-	const char *text, size_t len, struct culvert_diag *diag)
+int cv_conf_parse(struct cv_conf *c, const struct cv_env *env, const char *text,
+	size_t len, struct culvert_diag *diag)
 {
 	struct parser p = { .c = c, .diag = diag, .section = CV_CONF_NONE };
 	*c = (struct cv_conf){
@@ -302,7 +301,7 @@ int cv_conf_parse(struct cv_conf *c, const struct cv_env *env,
 		.max_source = CV_FLOWS_SOURCE,
 		.memory = CV_MEMORY,
 	};
-	int err = each_line(c, text, len, diag, &p, parse_line);
+	int err = each_line(&p, text, len, parse_line);
 	if (!err)
 		err = cv_conf_check(c, diag);
 	if (err)
@@ -343,6 +342,6 @@ int cv_conf_peers(struct cv_conf *c, const char *text, size_t len,
 {
 	struct parser p = { .c = c, .diag = diag };
 	unsigned from = c->peers;
-	int err = each_line(c, text, len, diag, &p, parse_peer);
+	int err = each_line(&p, text, len, parse_peer);
 	return err ? err : cv_conf_check_peers(c, from, diag);
 }

@@ -13,8 +13,8 @@
 #include "core/url.h"
 
 enum {
-	CV_NAME = 32,	     /* of a node, peer or forward, with the NUL */
-	CV_PATH = 256,	     /* of a file, with the NUL */
+	CV_NAME = 32,  /* of a node, peer or forward, with the NUL */
+	CV_PATH = 256, /* of a file, with the NUL */
 	CV_CONF_LISTENS = 64,
 	CV_CONF_FORWARDS = 1024,
 };
@@ -27,20 +27,20 @@ struct cv_conf_text {
 
 /** struct cv_conf_peer - [Peer NAME] */
 struct cv_conf_peer {
-	char name[CV_NAME];	      /* "": its key's first characters */
-	uint8_t pub[CV_KEY];	      /* PublicKey */
-	uint8_t psk[CV_KEY];	      /* PresharedKey; zeroes: none */
-	char psk_file[CV_PATH];	      /* PresharedKeyFile */
+	char name[CV_NAME];           /* "": its key's first characters */
+	uint8_t pub[CV_KEY];          /* PublicKey */
+	uint8_t psk[CV_KEY];          /* PresharedKey; zeroes: none */
+	char psk_file[CV_PATH];       /* PresharedKeyFile */
 	struct cv_conf_text endpoint; /* Endpoint; "": it dials us */
-	bool keyed;		      /* PublicKey was given */
-	unsigned line;		      /* of the section */
+	bool keyed;                   /* PublicKey was given */
+	unsigned line;                /* of the section */
 };
 
 /** struct cv_conf_forward - [Forward NAME] */
 struct cv_conf_forward {
 	char name[CV_NAME];
 	struct cv_conf_text from, to; /* To may be "": the peer's choice */
-	char via[CV_NAME];	      /* name of a peer */
+	char via[CV_NAME];            /* name of a peer */
 	unsigned line, via_line;
 };
 
@@ -49,19 +49,19 @@ struct cv_conf {
 	const struct cv_env *env;
 
 	/* [Node] */
-	char name[CV_NAME];	       /* Name; "": the shell's choice */
-	uint8_t priv[CV_KEY];	       /* PrivateKey */
-	struct cv_conf_text priv_file; /* PrivateKeyFile */
+	char name[CV_NAME];             /* Name; "": the shell's choice */
+	uint8_t priv[CV_KEY];           /* PrivateKey */
+	struct cv_conf_text priv_file;  /* PrivateKeyFile */
 	struct cv_conf_text peers_file; /* PeersFile: KEY [NAME] per line */
-	bool keyed;		       /* PrivateKey was given */
-	bool plain;		       /* Plain = yes */
-	enum culvert_log_level log;    /* LogLevel = error|warn|info|debug */
-	uint32_t max_age;	       /* MaxAge, µs; written in ms */
-	uint32_t idle;		       /* IdleTimeout, seconds; 0: never */
-	uint32_t max_flows;	       /* MaxFlows */
-	uint32_t max_source;	       /* MaxFlowsPerSource */
-	uint32_t memory;	       /* Memory, bytes; written in MiB */
-	uint16_t server;	       /* ServerNumber */
+	bool keyed;                     /* PrivateKey was given */
+	bool plain;                     /* Plain = yes */
+	enum culvert_log_level log;     /* LogLevel = error|warn|info|debug */
+	uint32_t max_age;               /* MaxAge, µs; written in ms */
+	uint32_t idle;                  /* IdleTimeout, seconds; 0: never */
+	uint32_t max_flows;             /* MaxFlows */
+	uint32_t max_source;            /* MaxFlowsPerSource */
+	uint32_t memory;                /* Memory, bytes; written in MiB */
+	uint16_t server;                /* ServerNumber */
 
 	/* [Serve] */
 	struct cv_conf_text *listen; /* Listen */
@@ -88,8 +88,8 @@ struct cv_conf {
  *
  * Return: 0, CULVERT_ESYNTAX, CULVERT_EINVAL or CULVERT_ENOMEM
  */
-int cv_conf_parse(struct cv_conf *c, const struct cv_env *env,
-	const char *text, size_t len, struct culvert_diag *diag);
+int cv_conf_parse(struct cv_conf *c, const struct cv_env *env, const char *text,
+	size_t len, struct culvert_diag *diag);
 
 /** cv_conf_peers() - Add the peers of a PeersFile's text, as above */
 int cv_conf_peers(struct cv_conf *c, const char *text, size_t len,

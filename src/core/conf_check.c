@@ -9,7 +9,7 @@
 /** struct shape - what a URL of one place in the configuration looks like */
 struct shape {
 	const char *what, *scheme, *options; /* options: "a b", space apart */
-	bool host;			     /* must be given */
+	bool host;                           /* must be given */
 };
 
 static const struct shape listen_shape = { "Listen", "tcp", "", false };
@@ -37,12 +37,12 @@ static int check_url(const struct cv_conf_text *t, const struct shape *s,
 			"%s = \"%s\": %s", s->what, t->text, why);
 	if (strcmp(u.scheme, s->scheme))
 		return cv_conf_fail(d, CULVERT_EINVAL, t->line,
-			"%s = \"%s\": %s://host:port is expected here",
-			s->what, t->text, s->scheme);
+			"%s = \"%s\": %s://host:port is expected here", s->what,
+			t->text, s->scheme);
 	if (u.user || u.path)
 		return cv_conf_fail(d, CULVERT_EINVAL, t->line,
-			"%s = \"%s\": %s:// takes no user and no path",
-			s->what, t->text, s->scheme);
+			"%s = \"%s\": %s:// takes no user and no path", s->what,
+			t->text, s->scheme);
 	if (u.port < 1 || (s->host && !*u.host))
 		return cv_conf_fail(d, CULVERT_EINVAL, t->line,
 			"%s = \"%s\": %s is missing", s->what, t->text,
@@ -96,8 +96,7 @@ int cv_conf_check_peers(
 					p->name, c->peer[j].name);
 			if (!strcmp(p->name, c->peer[j].name))
 				return cv_conf_fail(d, CULVERT_EINVAL, p->line,
-					"two peers are called \"%s\"",
-					p->name);
+					"two peers are called \"%s\"", p->name);
 		}
 	}
 	return 0;
@@ -183,8 +182,7 @@ static int check_keys(const struct cv_conf *c, struct culvert_diag *d)
 			"end");
 	for (unsigned i = 0; i < c->peers; i++) {
 		if (c->peer[i].keyed == c->plain)
-			return cv_conf_fail(d, CULVERT_EINVAL,
-				c->peer[i].line,
+			return cv_conf_fail(d, CULVERT_EINVAL, c->peer[i].line,
 				c->plain ? "Plain = yes goes without keys: "
 					   "remove PublicKey"
 					 : "[Peer %s] needs a PublicKey",

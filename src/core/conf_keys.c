@@ -26,18 +26,31 @@ struct unit {
 };
 
 static const struct unit times[] = {
-	{ "us", 1 }, { "ms", 1000 }, { "s", 1000000 }, { "m", 60000000 },
-	{ "h", UINT64_C(3600000000) }, { NULL, 0 },
+	{ "us", 1 },
+	{ "ms", 1000 },
+	{ "s", 1000000 },
+	{ "m", 60000000 },
+	{ "h", UINT64_C(3600000000) },
+	{ NULL, 0 },
 };
 static const struct unit sizes[] = {
-	{ "K", 1 << 10 }, { "M", 1 << 20 }, { "G", 1 << 30 }, { NULL, 0 },
+	{ "K", 1 << 10 },
+	{ "M", 1 << 20 },
+	{ "G", 1 << 30 },
+	{ NULL, 0 },
 };
 
-/* digits and a unit, or no unit and @plain; in base units, @min to @max */
-static int number(const char *s, const struct unit *u, uint64_t plain,
-	uint64_t min, uint64_t max, uint64_t *out)
+/** struct range - what a number may be; @plain: its factor without a unit */
+struct range {
+	const struct unit *units;
+	uint64_t plain, min, max;
+};
+
+/* digits and perhaps a unit; the result is in base units */
+static int number(const char *s, const struct range *r, uint64_t *out)
 {
-	uint64_t v = 0, factor = plain;
+	const struct unit *u = r->units;
+	uint64_t v = 0, factor = r->plain;
 	if (*s < '0' || *s > '9')
 		return CULVERT_ESYNTAX;
 	for (; *s >= '0' && *s <= '9'; s++) {
@@ -52,7 +65,8 @@ static int number(const char *s, const struct unit *u, uint64_t plain,
 			return CULVERT_ESYNTAX;
 		factor = u->factor;
 	}
-	if (v > UINT64_MAX / factor || v * factor < min || v * factor > max)
+	if (v > UINT64_MAX / factor || v * factor < r->min ||
+		v * factor > r->max)
 		return CULVERT_ESYNTAX;
 	*out = v * factor;
 	return 0;
@@ -126,8 +140,7 @@ static int node_plain(struct cv_conf *c, const char *s, const char **why)
 
 static int node_log(struct cv_conf *c, const char *s, const char **why)
 {
-	static const char *const level[] = { "error", "warn", "info",
-		"debug" };
+	static const char *const level[] = { "error", "warn", "info", "debug" };
 	*why = "error, warn, info or debug";
 	for (unsigned i = 0; i < CV_COUNT(level); i++) {
 		if (!strcmp(s, level[i])) {
@@ -142,7 +155,7 @@ static int node_max_age(struct cv_conf *c, const char *s, const char **why)
 {
 	uint64_t v;
 	*why = "1ms to 10s, in ms if there is no unit";
-	int err = number(s, times, 1000, 1000, 10000000, &v);
+	int err = number(s, &(struct range){ times, 1000, 1000, 10000000 }, &v);
 	if (!err)
 		c->max_age = (uint32_t)v;
 	return err;
@@ -152,7 +165,9 @@ static int node_idle(struct cv_conf *c, const char *s, const char **why)
 {
 	uint64_t v;
 	*why = "1s to 1000h, in seconds if there is no unit; 0: never";
-	int err = number(s, times, 1000000, 0, UINT64_C(3600000000000), &v);
+	int err = number(s,
+		&(struct range){ times, 1000000, 0, UINT64_C(3600000000000) },
+		&v);
 	if (!err && v % 1000000)
 		err = CULVERT_ESYNTAX;
 	if (!err)
@@ -163,7 +178,7 @@ static int node_idle(struct cv_conf *c, const char *s, const char **why)
 static int count(uint32_t *out, const char *s, uint64_t max)
 {
 	uint64_t v;
-	int err = number(s, NULL, 1, 1, max, &v);
+	int err = number(s, &(struct range){ NULL, 1, 1, max }, &v);
 	if (!err)
 		*out = (uint32_t)v;
 	return err;
@@ -185,7 +200,9 @@ static int node_memory(struct cv_conf *c, const char *s, const char **why)
 {
 	uint64_t v;
 	*why = "1M to 2G, in MiB if there is no unit";
-	int err = number(s, sizes, 1 << 20, 1 << 20, UINT64_C(1) << 31, &v);
+	int err = number(s,
+		&(struct range){ sizes, 1 << 20, 1 << 20, UINT64_C(1) << 31 },
+		&v);
 	if (!err)
 		c->memory = (uint32_t)v;
 	return err;
@@ -195,7 +212,7 @@ static int node_server(struct cv_conf *c, const char *s, const char **why)
 {
 	uint64_t v;
 	*why = "a number from 0 to 65535";
-	int err = number(s, NULL, 1, 0, 65535, &v);
+	int err = number(s, &(struct range){ NULL, 1, 0, 65535 }, &v);
 	if (!err)
 		c->server = (uint16_t)v;
 	return err;
@@ -203,26 +220,30 @@ static int node_server(struct cv_conf *c, const char *s, const char **why)
 
 /* --- [Serve] --- */
 
-static int add_text(struct cv_conf *c, struct cv_conf_text **list,
-	unsigned *n, unsigned max, const char *s, const char **why)
+static int add_text(struct cv_conf *c, struct cv_conf_text **list, unsigned *n,
+	const char *s, const char **why)
 {
 	struct cv_conf_text *t = cv_conf_grow(c, *list, *n, sizeof *t);
 	if (!t)
 		return CULVERT_ENOMEM;
 	*list = t;
-	*why = "too many of these";
-	return *n == max ? CULVERT_EINVAL : text(c, &t[(*n)++], s, why);
+	return text(c, &t[(*n)++], s, why);
 }
 
 static int serve_listen(struct cv_conf *c, const char *s, const char **why)
 {
-	return add_text(
-		c, &c->listen, &c->listens, CV_CONF_LISTENS, s, why);
+	*why = "too many of these";
+	return c->listens == CV_CONF_LISTENS
+		       ? CULVERT_EINVAL
+		       : add_text(c, &c->listen, &c->listens, s, why);
 }
 
 static int serve_allow(struct cv_conf *c, const char *s, const char **why)
 {
-	return add_text(c, &c->allow, &c->allows, CV_ALLOW_MAX, s, why);
+	*why = "too many of these";
+	return c->allows == CV_ALLOW_MAX
+		       ? CULVERT_EINVAL
+		       : add_text(c, &c->allow, &c->allows, s, why);
 }
 
 static int serve_to(struct cv_conf *c, const char *s, const char **why)

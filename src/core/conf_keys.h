@@ -37,14 +37,12 @@ int cv_conf_fail(struct culvert_diag *diag, int err, unsigned line,
 	const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 
 /** cv_conf_grow() - room for one more item behind @used; NULL: no memory */
-void *cv_conf_grow(
-	struct cv_conf *, void *items, unsigned used, size_t size);
+void *cv_conf_grow(struct cv_conf *, void *items, unsigned used, size_t size);
 
 /** cv_conf_check() - everything that takes more than one line to see */
 int cv_conf_check(struct cv_conf *, struct culvert_diag *);
 
 /** cv_conf_check_peers() - names and keys of peers from @from on */
-int cv_conf_check_peers(
-	struct cv_conf *, unsigned from, struct culvert_diag *);
+int cv_conf_check_peers(struct cv_conf *, unsigned from, struct culvert_diag *);
 
 #endif

@@ -65,46 +65,47 @@ int cv_crypto_dh(uint8_t out[CV_KEY], const uint8_t priv[CV_KEY],
 		EVP_PKEY_new_raw_public_key(EVP_PKEY_X25519, NULL, pub, CV_KEY);
 	EVP_PKEY_CTX *ctx = k ? EVP_PKEY_CTX_new(k, NULL) : NULL;
 	int ok = ctx && p && EVP_PKEY_derive_init(ctx) == 1 &&
-		EVP_PKEY_derive_set_peer(ctx, p) == 1 &&
-		EVP_PKEY_derive(ctx, out, &len) == 1;
+		 EVP_PKEY_derive_set_peer(ctx, p) == 1 &&
+		 EVP_PKEY_derive(ctx, out, &len) == 1;
 	EVP_PKEY_CTX_free(ctx);
 	EVP_PKEY_free(p);
 	EVP_PKEY_free(k);
 	return ok ? 0 : CULVERT_ECRYPTO;
 }
 
-int cv_crypto_hash(struct cv_crypto *c, uint8_t out[CV_HASH], const void *a,
-	size_t alen, const void *b, size_t blen)
+int cv_crypto_hash(struct cv_crypto *c, uint8_t out[CV_HASH], struct cv_bytes a,
+	struct cv_bytes b)
 {
 	if (EVP_DigestInit_ex2(c->md, c->blake, NULL) != 1 ||
-		(alen && EVP_DigestUpdate(c->md, a, alen) != 1) ||
-		(blen && EVP_DigestUpdate(c->md, b, blen) != 1) ||
+		(a.len && EVP_DigestUpdate(c->md, a.data, a.len) != 1) ||
+		(b.len && EVP_DigestUpdate(c->md, b.data, b.len) != 1) ||
 		EVP_DigestFinal_ex(c->md, out, NULL) != 1)
 		return CULVERT_ECRYPTO;
 	return 0;
 }
 
 int cv_crypto_hmac(struct cv_crypto *c, uint8_t out[CV_HASH],
-	const uint8_t key[CV_HASH], const void *a, size_t alen, uint8_t last)
+	const uint8_t key[CV_HASH], struct cv_bytes data, uint8_t last)
 {
-	/* HKDF input: a is at most a hash, and a counter byte if not 0 */
 	uint8_t pad[BLOCK] = { 0 }, in[CV_HASH + 1], inner[CV_HASH];
-	size_t n = alen;
+	size_t n = data.len;
 
-	if (alen > CV_HASH)
+	if (n > CV_HASH)
 		return CULVERT_EINVAL;
-	if (alen)
-		memcpy(in, a, alen);
+	if (n)
+		memcpy(in, data.data, n);
 	if (last)
 		in[n++] = last;
 	memcpy(pad, key, CV_HASH);
 	for (int i = 0; i < BLOCK; i++)
 		pad[i] ^= 0x36;
-	int err = cv_crypto_hash(c, inner, pad, sizeof pad, in, n);
+	int err = cv_crypto_hash(
+		c, inner, CV_BYTES(pad, sizeof pad), CV_BYTES(in, n));
 	for (int i = 0; i < BLOCK; i++)
 		pad[i] ^= 0x36 ^ 0x5c;
 	if (!err)
-		err = cv_crypto_hash(c, out, pad, sizeof pad, inner, CV_HASH);
+		err = cv_crypto_hash(c, out, CV_BYTES(pad, sizeof pad),
+			CV_BYTES(inner, CV_HASH));
 	cv_crypto_wipe(pad, sizeof pad);
 	cv_crypto_wipe(in, sizeof in);
 	cv_crypto_wipe(inner, sizeof inner);
@@ -112,7 +113,7 @@ int cv_crypto_hmac(struct cv_crypto *c, uint8_t out[CV_HASH],
 }
 
 int cv_crypto_mac(struct cv_crypto *c, uint8_t out[CV_MAC],
-	const uint8_t key[CV_KEY], const void *data, size_t len)
+	const uint8_t key[CV_KEY], struct cv_bytes in)
 {
 	size_t size = CV_MAC, n;
 	OSSL_PARAM p[] = {
@@ -121,7 +122,7 @@ int cv_crypto_mac(struct cv_crypto *c, uint8_t out[CV_MAC],
 	};
 	if (EVP_MAC_CTX_set_params(c->mctx, p) != 1 ||
 		EVP_MAC_init(c->mctx, key, CV_KEY, NULL) != 1 ||
-		EVP_MAC_update(c->mctx, data, len) != 1 ||
+		EVP_MAC_update(c->mctx, in.data, in.len) != 1 ||
 		EVP_MAC_final(c->mctx, out, &n, CV_MAC) != 1)
 		return CULVERT_ECRYPTO;
 	return 0;
@@ -149,8 +150,8 @@ static void make_nonce(uint8_t out[NONCE], uint64_t n)
 		out[4 + i] = (uint8_t)(n >> 8 * i);
 }
 
-int cv_aead_seal(struct cv_aead *a, uint64_t nonce, const uint8_t *ad,
-	size_t adlen, uint8_t *data, size_t len)
+int cv_aead_seal(struct cv_aead *a, uint64_t nonce, struct cv_bytes ad,
+	uint8_t *data, size_t len)
 {
 	EVP_CIPHER_CTX *x = (EVP_CIPHER_CTX *)a;
 	uint8_t iv[NONCE];
@@ -158,7 +159,8 @@ int cv_aead_seal(struct cv_aead *a, uint64_t nonce, const uint8_t *ad,
 
 	make_nonce(iv, nonce);
 	if (EVP_EncryptInit_ex2(x, NULL, NULL, iv, NULL) != 1 ||
-		(adlen && EVP_EncryptUpdate(x, NULL, &n, ad, (int)adlen) != 1) ||
+		(ad.len && EVP_EncryptUpdate(
+				   x, NULL, &n, ad.data, (int)ad.len) != 1) ||
 		(len && EVP_EncryptUpdate(x, data, &n, data, (int)len) != 1) ||
 		EVP_EncryptFinal_ex(x, data + len, &n) != 1 ||
 		EVP_CIPHER_CTX_ctrl(
@@ -167,8 +169,8 @@ int cv_aead_seal(struct cv_aead *a, uint64_t nonce, const uint8_t *ad,
 	return 0;
 }
 
-int cv_aead_open(struct cv_aead *a, uint64_t nonce, const uint8_t *ad,
-	size_t adlen, uint8_t *data, size_t len)
+int cv_aead_open(struct cv_aead *a, uint64_t nonce, struct cv_bytes ad,
+	uint8_t *data, size_t len)
 {
 	EVP_CIPHER_CTX *x = (EVP_CIPHER_CTX *)a;
 	uint8_t iv[NONCE], end[CV_TAG];
@@ -178,7 +180,8 @@ int cv_aead_open(struct cv_aead *a, uint64_t nonce, const uint8_t *ad,
 	if (EVP_DecryptInit_ex2(x, NULL, NULL, iv, NULL) != 1 ||
 		EVP_CIPHER_CTX_ctrl(
 			x, EVP_CTRL_AEAD_SET_TAG, CV_TAG, data + len) != 1 ||
-		(adlen && EVP_DecryptUpdate(x, NULL, &n, ad, (int)adlen) != 1) ||
+		(ad.len && EVP_DecryptUpdate(
+				   x, NULL, &n, ad.data, (int)ad.len) != 1) ||
 		(len && EVP_DecryptUpdate(x, data, &n, data, (int)len) != 1) ||
 		EVP_DecryptFinal_ex(x, end, &n) != 1)
 		return CULVERT_ECRYPTO;

@@ -8,7 +8,9 @@
 
 int cv_flows_init(struct cv_flows *t, const struct cv_env *env, size_t max)
 {
-	*t = (struct cv_flows){ .env = env, .max = max, .idle = CV_FLOW_IDLE,
+	*t = (struct cv_flows){ .env = env,
+		.max = max,
+		.idle = CV_FLOW_IDLE,
 		.max_source = CV_FLOWS_SOURCE };
 	cv_list_init(&t->lru);
 	env->random(env->user, t->key, sizeof t->key);
@@ -41,8 +43,8 @@ struct cv_flow *cv_flow_find(struct cv_flows *t, const struct cv_edge *edge,
 	const struct cv_addr *src, const struct cv_addr *dst)
 {
 	struct addr_key k = { edge, *src, *dst };
-	struct cv_hnode *n = cv_htab_first(
-		&t->by_addr, cv_siphash(t->key, &k, sizeof k));
+	struct cv_hnode *n =
+		cv_htab_first(&t->by_addr, cv_siphash(t->key, &k, sizeof k));
 	for (; n; n = cv_htab_next(n)) {
 		struct cv_flow *f = CV_CONTAINER(n, struct cv_flow, by_addr);
 		if (f->end[0].edge == edge && cv_addr_equal(&f->src, src) &&
@@ -145,8 +147,8 @@ void cv_flow_keep(struct cv_flow *f)
 struct cv_flow *cv_flows_oldest(const struct cv_flows *t)
 {
 	return cv_list_empty(&t->lru)
-		? NULL
-		: CV_CONTAINER(t->lru.next, struct cv_flow, lru);
+		       ? NULL
+		       : CV_CONTAINER(t->lru.next, struct cv_flow, lru);
 }
 
 struct cv_flow *cv_flows_oldest_of(
@@ -166,8 +168,7 @@ void cv_flow_set_addr(struct cv_flows *t, struct cv_flow *f,
 	f->end[0].edge = edge;
 	f->src = *src;
 	f->dst = *dst;
-	cv_htab_add(&t->by_addr, &f->by_addr,
-		cv_siphash(t->key, &k, sizeof k));
+	cv_htab_add(&t->by_addr, &f->by_addr, cv_siphash(t->key, &k, sizeof k));
 }
 
 void cv_flow_set_id(struct cv_flows *t, struct cv_flow *f, unsigned side,

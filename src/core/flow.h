@@ -36,7 +36,7 @@ enum cv_flow_state {
 };
 
 struct cv_end {
-	struct cv_edge *edge;	    /* on an edge, or ... */
+	struct cv_edge *edge;       /* on an edge, or ... */
 	struct cv_session *session; /* ... in a session */
 	union {
 		void *ctx;   /* the edge's */
@@ -54,20 +54,20 @@ struct cv_source {
 };
 
 struct cv_flow {
-	struct cv_end end[2];	/* [0] opened it */
+	struct cv_end end[2];    /* [0] opened it */
 	struct cv_hnode by_addr; /* edge, src, dst */
-	struct cv_hnode by_id;	/* session, id */
-	struct cv_list lru;	/* all flows, longest idle first */
-	struct cv_list peers;	/* flows of the session */
+	struct cv_hnode by_id;   /* session, id */
+	struct cv_list lru;      /* all flows, longest idle first */
+	struct cv_list peers;    /* flows of the session */
 	struct cv_list siblings; /* of the source, longest idle first */
 	struct cv_source *source;
-	struct cv_addr src;	/* the local client */
-	struct cv_addr dst;	/* the local address it sent to */
-	const char *target;	/* what to OPEN; belongs to the rule */
+	struct cv_addr src; /* the local client */
+	struct cv_addr dst; /* the local address it sent to */
+	const char *target; /* what to OPEN; belongs to the rule */
 	cv_time used;
 	uint32_t epoch; /* of the OPEN that is under way */
 	uint8_t kind, state;
-	bool pinned; /* never expires, never gives way */
+	bool pinned;     /* never expires, never gives way */
 	uint64_t tx, rx; /* datagrams away from and to end[0] */
 };
 
@@ -78,7 +78,7 @@ struct cv_flows {
 	uint64_t key[2];
 	size_t count, max;
 	size_t max_source; /* of one source */
-	cv_time idle; /* 0: never */
+	cv_time idle;      /* 0: never */
 };
 
 static inline struct cv_flow *cv_end_flow(struct cv_end *e)
@@ -91,6 +91,7 @@ static inline struct cv_end *cv_end_other(struct cv_end *e)
 	return e->side ? e - 1 : e + 1;
 }
 
+/** cv_flows_init() - 0 or CULVERT_ENOMEM; cv_flows_clear() when empty */
 int cv_flows_init(struct cv_flows *, const struct cv_env *, size_t max);
 void cv_flows_clear(struct cv_flows *);
 

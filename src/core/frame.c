@@ -72,9 +72,8 @@ static bool get_data(uint8_t **p, uint8_t *end, struct cv_frame *f)
 static bool get_dgram(uint8_t **p, uint8_t *end, struct cv_frame *f)
 {
 	uint64_t seg;
-	if (!cv_varint_get(p, end, &f->flow) ||
-		!cv_varint_get(p, end, &seg) || seg > CV_DGRAM_MAX ||
-		!get_data(p, end, f))
+	if (!cv_varint_get(p, end, &f->flow) || !cv_varint_get(p, end, &seg) ||
+		seg > CV_DGRAM_MAX || !get_data(p, end, f))
 		return false;
 	f->seg = (uint32_t)seg;
 	/* seg 0 is one empty datagram, so nothing may follow it */
@@ -115,7 +114,7 @@ static bool get_body(uint8_t **p, uint8_t *end, struct cv_frame *f)
 		return cv_varint_get(p, end, &f->flow);
 	case CV_FRAME_RESET:
 		return cv_varint_get(p, end, &f->flow) &&
-			cv_varint_get(p, end, &f->value);
+		       cv_varint_get(p, end, &f->value);
 	case CV_FRAME_DGRAM:
 		return get_dgram(p, end, f);
 	default:

@@ -19,11 +19,11 @@ enum cv_frame_type {
 
 /** Why a flow ended, on the wire. */
 enum cv_reset {
-	CV_RESET_DONE,	  /* its owner closed it, or it was idle */
+	CV_RESET_DONE,    /* its owner closed it, or it was idle */
 	CV_RESET_UNKNOWN, /* no such flow here: open it again */
 	CV_RESET_REFUSED, /* policy: the target is not allowed */
 	CV_RESET_TARGET,  /* the target's URL or name makes no sense */
-	CV_RESET_LIMIT,	  /* no room for another flow */
+	CV_RESET_LIMIT,   /* no room for another flow */
 	CV_RESET_SYSTEM,  /* the system refused a socket or an address */
 	CV_RESET_N,
 };
@@ -36,14 +36,14 @@ const char *cv_reset_name(uint64_t code);
 
 /** struct cv_frame - one decoded frame; pointers reach into the packet */
 struct cv_frame {
-	uint8_t type;	 /* enum cv_frame_type */
-	uint8_t kind;	 /* OPEN: enum cv_kind */
-	uint32_t time;	 /* TIME: sender's clock, µs, modulo 2^32 */
-	uint64_t flow;	 /* OPEN, OPENED, RESET, DGRAM */
-	uint64_t value;	 /* PING, PONG: opaque; RESET, CLOSE: code */
-	uint32_t seg;	 /* DGRAM: size of each datagram but the last */
-	uint32_t len;	 /* OPEN, DGRAM: bytes of data */
-	uint8_t *data;	 /* OPEN: target; DGRAM: payload */
+	uint8_t type;   /* enum cv_frame_type */
+	uint8_t kind;   /* OPEN: enum cv_kind */
+	uint32_t time;  /* TIME: sender's clock, µs, modulo 2^32 */
+	uint64_t flow;  /* OPEN, OPENED, RESET, DGRAM */
+	uint64_t value; /* PING, PONG: opaque; RESET, CLOSE: code */
+	uint32_t seg;   /* DGRAM: size of each datagram but the last */
+	uint32_t len;   /* OPEN, DGRAM: bytes of data */
+	uint8_t *data;  /* OPEN: target; DGRAM: payload */
 };
 
 enum {

@@ -35,7 +35,7 @@ static int add_macs(struct cv_session *s, const uint8_t receiver[CV_KEY],
 	uint8_t key[CV_KEY] = { 0 };
 	memcpy(key, s->cookie, CV_MAC);
 	return cv_crypto_mac(
-		node->crypto, p + at + CV_MAC, key, p, at + CV_MAC);
+		node->crypto, p + at + CV_MAC, key, CV_BYTES(p, at + CV_MAC));
 }
 
 void cv_handshake_stop(struct cv_session *s)
@@ -97,46 +97,50 @@ int cv_handshake_start(struct cv_session *s, cv_time now)
 	return 0;
 }
 
-/* responder: the answer waits in s->hello until the link takes it */
-static int respond(struct cv_session *s, struct cv_link *link,
-	struct cv_noise *noise, uint64_t remote, const struct cv_hello *theirs,
-	cv_time now)
+/* the response, behind which the keys are installed */
+static int write_response(struct cv_session *s, const struct cv_agreed *a,
+	struct cv_buf *b, cv_time now)
 {
 	struct cv_node *node = s->node;
 	struct cv_hello hello = our_hello(node, now);
-	struct cv_buf *b = cv_buf_small(&node->pool);
-	if (!b)
-		return CULVERT_ENOMEM;
 	uint8_t *p = cv_buf_data(b), e[CV_KEY];
-	uint64_t index = cv_node_new_index(node);
-	int err = 0;
 
-	cv_head_put(p, noise ? CV_PACKET_RESPONSE : CV_PACKET_PLAIN_RESPONSE,
-		remote);
-	cv_put64(p + 8, index);
-	if (noise) {
-		cv_hello_put(p + CV_RESPONSE_NOISE + CV_KEY, &hello);
-		node->env.random(node->env.user, e, sizeof e);
-		err = cv_noise_write2(noise, e, p + CV_RESPONSE_NOISE, CV_HELLO);
-		cv_crypto_wipe(e, sizeof e);
-		if (!err)
-			err = add_macs(s, s->pub, p, CV_RESPONSE_MAC1, now);
-		b->len = CV_RESPONSE_SIZE;
-	} else {
+	cv_head_put(p, a->noise ? CV_PACKET_RESPONSE : CV_PACKET_PLAIN_RESPONSE,
+		a->remote);
+	cv_put64(p + 8, a->index);
+	if (!a->noise) {
 		cv_hello_put(p + 16, &hello);
 		b->len = CV_PLAIN_RESPONSE_SIZE;
+		return 0;
 	}
+	cv_hello_put(p + CV_RESPONSE_NOISE + CV_KEY, &hello);
+	node->env.random(node->env.user, e, sizeof e);
+	int err = cv_noise_write2(a->noise, e, p + CV_RESPONSE_NOISE, CV_HELLO);
+	cv_crypto_wipe(e, sizeof e);
 	if (!err)
-		err = cv_keys_install(
-			s, noise, index, remote, theirs, false, now);
+		err = add_macs(s, s->pub, p, CV_RESPONSE_MAC1, now);
+	b->len = CV_RESPONSE_SIZE;
+	return err;
+}
+
+static int respond(struct cv_session *s, struct cv_link *link,
+	struct cv_agreed *a, cv_time now)
+{
+	struct cv_node *node = s->node;
+	struct cv_buf *b = link->replies.count < CV_REPLY_BUFS
+				   ? cv_buf_small(&node->pool)
+				   : NULL;
+	if (!b)
+		return CULVERT_ENOMEM;
+	a->index = cv_node_new_index(node);
+	int err = write_response(s, a, b, now);
+	if (!err)
+		err = cv_keys_install(s, a, now);
 	if (err) {
 		cv_buf_free(&node->pool, b);
 		return err;
 	}
-	if (link->replies.count < CV_REPLY_BUFS)
-		cv_bufq_push(&link->replies, b);
-	else
-		cv_buf_free(&node->pool, b);
+	cv_bufq_push(&link->replies, b);
 	cv_node_dirty(node, link);
 	return 0;
 }
@@ -154,22 +158,19 @@ static int check_cookie(struct cv_node *node, struct cv_link *link,
 	const uint8_t *p, size_t at, cv_time now)
 {
 	uint8_t cookie[CV_MAC], key[CV_KEY] = { 0 }, mac[CV_MAC];
-	if (cv_cookie_make(&node->cookies, node->crypto, &node->env,
-		    &link->remote, now, cookie))
+	if (cv_cookie_make(&node->cookies, &link->remote, now, cookie))
 		return CV_DROP_UNDER_LOAD;
 	memcpy(key, cookie, CV_MAC);
-	if (!cv_crypto_mac(node->crypto, mac, key, p, at + CV_MAC) &&
+	if (!cv_crypto_mac(node->crypto, mac, key, CV_BYTES(p, at + CV_MAC)) &&
 		cv_crypto_equal(mac, p + at + CV_MAC, CV_MAC))
 		return 0;
 	struct cv_buf *b = link->replies.count < CV_REPLY_BUFS
-		? cv_buf_small(&node->pool)
-		: NULL;
+				   ? cv_buf_small(&node->pool)
+				   : NULL;
 	if (!b)
 		return CV_DROP_UNDER_LOAD;
 	b->len = CV_COOKIE_SIZE;
-	if (cv_cookie_seal(node->crypto, &node->env, node->pub,
-		    cv_get64(p) & CV_INDEX_MASK, p + at, cookie,
-		    cv_buf_data(b))) {
+	if (cv_cookie_seal(&node->cookies, p, at, cookie, cv_buf_data(b))) {
 		cv_buf_free(&node->pool, b);
 		return CV_DROP_UNDER_LOAD;
 	}
@@ -181,11 +182,11 @@ static int check_cookie(struct cv_node *node, struct cv_link *link,
 static int plain_init(struct cv_node *node, struct cv_link *link, uint8_t *p,
 	size_t len, cv_time now)
 {
-	struct cv_hello hello;
+	struct cv_agreed a = { .remote = cv_get64(p) & CV_INDEX_MASK };
 	if (len != CV_PLAIN_INIT_SIZE)
 		return CV_DROP_MALFORMED;
-	cv_hello_get(p + 8 + CV_KEY, &hello);
-	if (hello.version != 1)
+	cv_hello_get(p + 8 + CV_KEY, &a.hello);
+	if (a.hello.version != 1)
 		return CV_DROP_MALFORMED;
 	struct cv_session *s = cv_node_find(node, p + 8);
 	if (!s && node->nsessions < CV_PLAIN_MAX)
@@ -193,31 +194,30 @@ static int plain_init(struct cv_node *node, struct cv_link *link, uint8_t *p,
 	if (!s)
 		return CV_DROP_NO_BUFFER;
 	s->temporary = true;
-	return respond(s, link, NULL, cv_get64(p) & CV_INDEX_MASK, &hello, now)
-		? CV_DROP_NO_BUFFER
-		: 0;
+	return respond(s, link, &a, now) ? CV_DROP_NO_BUFFER : 0;
 }
 
 static int sealed_init(struct cv_node *node, struct cv_link *link, uint8_t *p,
 	struct cv_noise *noise, cv_time now)
 {
-	struct cv_hello hello;
-	if (cv_noise_init(noise, node->crypto, node->priv, node->pub,
-		    CV_PROLOGUE) ||
+	struct cv_agreed a = { .noise = noise,
+		.remote = cv_get64(p) & CV_INDEX_MASK };
+	if (cv_noise_init(
+		    noise, node->crypto, node->priv, node->pub, CV_PROLOGUE) ||
 		cv_noise_read1(noise, p + CV_INIT_NOISE, CV_HELLO))
 		return CV_DROP_FORGED;
 	struct cv_session *s = cv_node_find(node, noise->rs);
 	if (!s)
 		return CV_DROP_UNKNOWN_PEER;
-	cv_hello_get(p + CV_INIT_NOISE + 80, &hello);
-	if (hello.version != 1)
+	cv_hello_get(p + CV_INIT_NOISE + 80, &a.hello);
+	if (a.hello.version != 1)
 		return CV_DROP_MALFORMED;
-	if (hello.stamp <= s->stamp)
+	if (a.hello.stamp <= s->stamp)
 		return CV_DROP_STALE_HELLO;
 	memcpy(noise->psk, s->psk, CV_KEY);
-	if (respond(s, link, noise, cv_get64(p) & CV_INDEX_MASK, &hello, now))
+	if (respond(s, link, &a, now))
 		return CV_DROP_NO_BUFFER;
-	s->stamp = hello.stamp;
+	s->stamp = a.hello.stamp;
 	return 0;
 }
 
@@ -251,11 +251,33 @@ static struct cv_session *by_hello(struct cv_node *node, uint64_t index)
 	return n ? CV_CONTAINER(n, struct cv_session, hs_by_index) : NULL;
 }
 
+/* the responder's message: hello and, sealed, proof of its keys */
+static int read_response(
+	struct cv_session *s, uint8_t *p, size_t len, struct cv_hello *hello)
+{
+	struct cv_node *node = s->node;
+	if (s->plain) {
+		cv_hello_get(p + 16, hello);
+		return len == CV_PLAIN_RESPONSE_SIZE ? 0 : CV_DROP_MALFORMED;
+	}
+	int drop = check_mac1(node, p, CV_RESPONSE_MAC1);
+	if (drop)
+		return drop;
+	/* a forged response must not spoil the handshake */
+	struct cv_noise noise = s->hs;
+	int err = cv_noise_read2(&noise, p + CV_RESPONSE_NOISE, CV_HELLO);
+	if (!err)
+		s->hs = noise;
+	cv_noise_wipe(&noise);
+	cv_hello_get(p + CV_RESPONSE_NOISE + CV_KEY, hello);
+	return err ? CV_DROP_FORGED : 0;
+}
+
 int cv_handshake_response(struct cv_node *node, struct cv_link *link,
 	uint8_t *p, size_t len, cv_time now)
 {
 	bool plain = p[0] == CV_PACKET_PLAIN_RESPONSE;
-	struct cv_hello hello;
+	struct cv_agreed a = { .initiator = true };
 
 	if (plain != node->plain)
 		return CV_DROP_PLAIN;
@@ -264,36 +286,19 @@ int cv_handshake_response(struct cv_node *node, struct cv_link *link,
 	struct cv_session *s = by_hello(node, cv_get64(p) & CV_INDEX_MASK);
 	if (!s || s->link != link)
 		return CV_DROP_UNKNOWN_INDEX;
-	if (plain) {
-		cv_hello_get(p + 16, &hello);
-	} else {
-		int drop = check_mac1(node, p, CV_RESPONSE_MAC1);
-		if (drop)
-			return drop;
-		struct cv_noise noise = s->hs;
-		int err = cv_noise_read2(
-			&noise, p + CV_RESPONSE_NOISE, CV_HELLO);
-		if (!err)
-			s->hs = noise;
-		cv_noise_wipe(&noise);
-		if (err)
-			return CV_DROP_FORGED;
-		cv_hello_get(p + CV_RESPONSE_NOISE + CV_KEY, &hello);
-	}
-	if (hello.version != 1)
-		return CV_DROP_MALFORMED;
-	uint64_t index = s->hs_index;
-	cv_htab_del(&node->by_hello, &s->hs_by_index);
-	cv_time sent = s->hs_sent;
-	s->hs_sent = 0;
-	int err = cv_keys_install(s, plain ? NULL : &s->hs, index,
-		cv_get64(p + 8) & CV_INDEX_MASK, &hello, true, now);
+	int drop = read_response(s, p, len, &a.hello);
+	if (drop || a.hello.version != 1)
+		return drop ? drop : CV_DROP_MALFORMED;
+	a.noise = plain ? NULL : &s->hs;
+	a.index = s->hs_index;
+	a.remote = cv_get64(p + 8) & CV_INDEX_MASK;
+	s->rtt = now - s->hs_sent;
+	int err = cv_keys_install(s, &a, now);
 	cv_handshake_stop(s);
 	if (err)
 		return CV_DROP_NO_BUFFER;
 	link->trusted = true;
 	s->rx_at = now;
-	s->rtt = now - sent;
 	cv_session_ready(s, now);
 	/* our first packet confirms the keys to the responder */
 	cv_session_control(s,

@@ -24,6 +24,7 @@ struct cv_htab {
 /** cv_siphash() - 64-bit SipHash-1-3 of @data */
 uint64_t cv_siphash(const uint64_t key[2], const void *data, size_t len);
 
+/** cv_htab_init() - 0 or CULVERT_ENOMEM; cv_htab_clear() frees no entry */
 int cv_htab_init(struct cv_htab *, const struct cv_env *);
 void cv_htab_clear(struct cv_htab *);
 

@@ -6,7 +6,7 @@
 bool cv_keys_usable(const struct cv_keys *k, cv_time now)
 {
 	return k && now - k->born < CV_REJECT_AFTER_TIME &&
-		k->number < CV_REJECT_AFTER_MESSAGES;
+	       k->number < CV_REJECT_AFTER_MESSAGES;
 }
 
 void cv_keys_drop(struct cv_session *s, struct cv_keys **slot)
@@ -57,8 +57,8 @@ static void check_instance(
 		struct cv_flow *f = CV_CONTAINER(l, struct cv_flow, peers);
 		next = l->next;
 		if (f->end[0].session == s)
-			cv_flow_close(s->node, f, &f->end[0], CV_RESET_DONE,
-				now);
+			cv_flow_close(
+				s->node, f, &f->end[0], CV_RESET_DONE, now);
 		else
 			f->state = CV_FLOW_OPENING;
 	}
@@ -77,15 +77,14 @@ void cv_keys_confirmed(struct cv_session *s, struct cv_keys *k, cv_time now)
 		check_instance(s, k, now);
 }
 
-int cv_keys_install(struct cv_session *s, struct cv_noise *noise,
-	uint64_t index, uint64_t remote, const struct cv_hello *hello,
-	bool initiator, cv_time now)
+int cv_keys_install(
+	struct cv_session *s, const struct cv_agreed *a, cv_time now)
 {
 	struct cv_node *node = s->node;
 	struct cv_keys *k = node->env.alloc(node->env.user, sizeof *k);
 	if (!k)
 		return CULVERT_ENOMEM;
-	int err = set_up(node, k, noise, initiator);
+	int err = set_up(node, k, a->noise, a->initiator);
 	if (err) {
 		cv_aead_free(k->tx);
 		cv_aead_free(k->rx);
@@ -93,12 +92,12 @@ int cv_keys_install(struct cv_session *s, struct cv_noise *noise,
 		return err;
 	}
 	k->session = s;
-	k->index = index;
-	k->remote = remote;
-	k->hello = *hello;
+	k->index = a->index;
+	k->remote = a->remote;
+	k->hello = a->hello;
 	k->born = now;
-	cv_htab_add(&node->by_index, &k->by_index, index);
-	if (initiator) {
+	cv_htab_add(&node->by_index, &k->by_index, a->index);
+	if (a->initiator) {
 		/* the response proved that the responder has them */
 		cv_keys_drop(s, &s->next);
 		cv_keys_drop(s, &s->prev);

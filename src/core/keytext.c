@@ -39,7 +39,7 @@ const char *cv_keytext_format(
 	for (size_t i = 0; i < CV_KEY; i += 3) {
 		bool two = i + 2 == CV_KEY;
 		uint32_t v = (uint32_t)key[i] << 16 |
-			(uint32_t)key[i + 1] << 8 | (two ? 0 : key[i + 2]);
+			     (uint32_t)key[i + 1] << 8 | (two ? 0 : key[i + 2]);
 		for (int shift = 18; shift >= (two ? 6 : 0); shift -= 6)
 			out[n++] = alphabet[v >> shift & 63];
 	}

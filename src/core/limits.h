@@ -7,35 +7,35 @@
 
 enum {
 	/* datagrams and packets */
-	CV_DGRAM_MAX = 65507,	    /* largest UDP payload over IPv4 */
+	CV_DGRAM_MAX = 65507,       /* largest UDP payload over IPv4 */
 	CV_PACKET_MAX = 65507 + 96, /* largest packet: frames, header, tag */
 	CV_FRAMES_MAX = CV_PACKET_MAX - 32, /* what fits between these */
-	CV_HEADROOM = 64,	    /* in front of a packet: record, header */
-	CV_TAILROOM = 32,	    /* behind it: tag */
-	CV_SMALL = 1024,	    /* capacity of a small buffer */
+	CV_HEADROOM = 64, /* in front of a packet: record, header */
+	CV_TAILROOM = 32, /* behind it: tag */
+	CV_SMALL = 1024,  /* capacity of a small buffer */
 
 	/* queues */
 	CV_CHUNK_BLOCKED = 16 << 10, /* bytes a chunk grows to behind a
 					blocked link: what may be late */
-	CV_TXQ_BYTES = 8 << 20,	     /* a session's datagram queue */
-	CV_HOLD_DGRAMS = 64,	     /* kept while there is no session yet */
-	CV_CTL_BUFS = 64,	     /* a session's control queue, in buffers */
-	CV_REPLY_BUFS = 8,	     /* stateless replies of a link */
-	CV_OUT_BUFS = 64,	     /* packets of one output call */
+	CV_TXQ_BYTES = 8 << 20,      /* a session's datagram queue */
+	CV_HOLD_DGRAMS = 64,         /* kept while there is no session yet */
+	CV_CTL_BUFS = 64,            /* a session's control queue, in buffers */
+	CV_REPLY_BUFS = 8,           /* stateless replies of a link */
+	CV_OUT_BUFS = 64,            /* packets of one output call */
 	CV_OUT_BYTES = 256 << 10,    /* bytes of one output call */
 
 	/* tables */
 	CV_SESSIONS_MAX = 4096,
-	CV_PLAIN_MAX = 1024,	  /* sessions without keys */
-	CV_FLOWS_MAX = 131072,	  /* default; --max-flows */
+	CV_PLAIN_MAX = 1024,      /* sessions without keys */
+	CV_FLOWS_MAX = 131072,    /* default; --max-flows */
 	CV_FLOWS_SOURCE = 65536,  /* default, per source address */
 	CV_LINKS_STRANGER = 1024, /* connections not authenticated yet */
-	CV_LINKS_SOURCE = 64,	  /* of these, from one address */
+	CV_LINKS_SOURCE = 64,     /* of these, from one address */
 	CV_STRANGER_RECORD = 512, /* longest packet of one */
-	CV_MEMORY = 64 << 20,	  /* default of all buffers of a node */
-	CV_TARGET_MAX = 400,	  /* bytes of a target's URL */
-	CV_REPLAY_BITS = 8192,	  /* sliding window */
-	CV_ALLOW_MAX = 256,	  /* allow rules of a node */
+	CV_MEMORY = 64 << 20,     /* default of all buffers of a node */
+	CV_TARGET_MAX = 400,      /* bytes of a target's URL */
+	CV_REPLAY_BITS = 8192,    /* sliding window */
+	CV_ALLOW_MAX = 256,       /* allow rules of a node */
 
 	/* load */
 	CV_UNDER_LOAD = 500, /* handshakes a second before cookies */
@@ -48,16 +48,16 @@ enum {
 #define CV_REJECT_AFTER_MESSAGES (UINT64_MAX - (UINT64_C(1) << 13))
 #define CV_HANDSHAKE_TIMEOUT CV_SEC(5)
 #define CV_COOKIE_LIFE CV_SEC(120)
-#define CV_HEARTBEAT CV_SEC(20)	   /* silence before a PING */
-#define CV_DEAD CV_SEC(30)	   /* silence before a path is given up */
-#define CV_FIRST_PACKET CV_SEC(5)  /* a stranger's time to say something */
+#define CV_HEARTBEAT CV_SEC(20)   /* silence before a PING */
+#define CV_DEAD CV_SEC(30)        /* silence before a path is given up */
+#define CV_FIRST_PACKET CV_SEC(5) /* a stranger's time to say something */
 
 /* lateness */
-#define CV_MAX_AGE CV_MS(50)	  /* default; --max-age */
-#define CV_LATE_FACTOR 10	  /* far end drops what took longer, × age */
-#define CV_LATE_RUN CV_SEC(2)	  /* all late for this long: a slower path */
-#define CV_HOLD_AGE CV_SEC(1)	  /* while the session is being set up */
-#define CV_CHUNK_SPAN CV_MS(1)	  /* arrival times in one chunk */
+#define CV_MAX_AGE CV_MS(50)      /* default; --max-age */
+#define CV_LATE_FACTOR 10         /* far end drops what took longer, × age */
+#define CV_LATE_RUN CV_SEC(2)     /* all late for this long: a slower path */
+#define CV_HOLD_AGE CV_SEC(1)     /* while the session is being set up */
+#define CV_CHUNK_SPAN CV_MS(1)    /* arrival times in one chunk */
 #define CV_SKEW_WINDOW CV_SEC(60) /* clock offset: minimum over this long */
 
 /* flows and links */

@@ -40,8 +40,8 @@ struct cv_link {
 	struct cv_session *session; /* dialled for, or authenticated as */
 	struct cv_list all, dirty;
 	struct cv_bufq replies; /* stateless ones: cookies */
-	bool blocked;		/* wait for cv_node_writable() */
-	bool trusted;		/* an authenticated packet came in */
+	bool blocked;           /* wait for cv_node_writable() */
+	bool trusted;           /* an authenticated packet came in */
 	bool dialled;
 	cv_time up;
 };

@@ -28,11 +28,12 @@ int cv_node_init(struct cv_node *n, const struct cv_env *env, size_t memory,
 	cv_list_init(&n->resumed);
 	cv_pool_init(&n->pool, &n->env, memory);
 	cv_timers_init(&n->timers, &n->env);
+	cv_cookies_init(&n->cookies, &n->env, n->pub);
 	n->trim.fire = on_trim;
 	env->random(env->user, n->key, sizeof n->key);
 	env->random(env->user, &n->instance, sizeof n->instance);
 	env->random(env->user, n->pub, sizeof n->pub); /* plain identity */
-	n->crypto = cv_crypto_new();
+	n->crypto = n->cookies.crypto = cv_crypto_new();
 	if (!n->crypto || cv_flows_init(&n->flows, &n->env, flows) ||
 		cv_htab_init(&n->by_index, &n->env) ||
 		cv_htab_init(&n->by_hello, &n->env) ||
@@ -47,8 +48,8 @@ int cv_node_init(struct cv_node *n, const struct cv_env *env, size_t memory,
 void cv_node_clear(struct cv_node *n)
 {
 	while (!cv_list_empty(&n->sessions))
-		cv_session_free(CV_CONTAINER(
-			n->sessions.next, struct cv_session, all));
+		cv_session_free(
+			CV_CONTAINER(n->sessions.next, struct cv_session, all));
 	cv_flows_clear(&n->flows);
 	cv_htab_clear(&n->by_index);
 	cv_htab_clear(&n->by_hello);
@@ -66,8 +67,8 @@ int cv_node_set_key(struct cv_node *n, const uint8_t priv[CV_KEY])
 	return cv_crypto_public(n->pub, n->priv);
 }
 
-void cv_log(struct cv_node *n, enum culvert_log_level level, const char *fmt,
-	...)
+void cv_log(
+	struct cv_node *n, enum culvert_log_level level, const char *fmt, ...)
 {
 	char line[600];
 	va_list ap;
@@ -79,8 +80,8 @@ void cv_log(struct cv_node *n, enum culvert_log_level level, const char *fmt,
 
 struct cv_session *cv_node_find(struct cv_node *n, const uint8_t pub[CV_KEY])
 {
-	struct cv_hnode *h = cv_htab_first(
-		&n->by_pub, cv_siphash(n->key, pub, CV_KEY));
+	struct cv_hnode *h =
+		cv_htab_first(&n->by_pub, cv_siphash(n->key, pub, CV_KEY));
 	for (; h; h = cv_htab_next(h)) {
 		struct cv_session *s =
 			CV_CONTAINER(h, struct cv_session, by_pub);
@@ -98,7 +99,7 @@ uint64_t cv_node_new_index(struct cv_node *n)
 		index &= (UINT64_C(1) << 40) - 1;
 		index |= (uint64_t)n->server << 40;
 	} while (cv_htab_first(&n->by_index, index) ||
-		cv_htab_first(&n->by_hello, index));
+		 cv_htab_first(&n->by_hello, index));
 	return index;
 }
 
@@ -164,13 +165,12 @@ static int data_input(struct cv_node *n, struct cv_link *link, uint8_t *p,
 
 	if (now - k->born >= CV_REJECT_AFTER_TIME)
 		return CV_DROP_UNKNOWN_INDEX;
-	if (k->rx &&
-		cv_aead_open(k->rx, number, NULL, 0, p + CV_DATA_HEAD, body))
+	if (k->rx && cv_aead_open(k->rx, number, CV_NO_BYTES, p + CV_DATA_HEAD,
+			     body))
 		return CV_DROP_FORGED;
 	if (!cv_replay_check(&k->replay, number))
 		return CV_DROP_REPLAYED;
-	struct cv_session *s = k->session;
-	int r = cv_session_input(s, k, link, p + CV_DATA_HEAD, body, now);
+	int r = cv_session_input(k, link, p + CV_DATA_HEAD, body, now);
 	if (r == CULVERT_EREFUSED) { /* CLOSE: an orderly goodbye */
 		link->ops->close(link, "the peer said goodbye");
 		return 0;
@@ -250,8 +250,8 @@ void cv_node_flush(struct cv_node *n, cv_time now)
 		link->ops->flush(link, now);
 	}
 	while (!cv_list_empty(&n->resumed)) {
-		struct cv_waiter *w = CV_CONTAINER(
-			n->resumed.next, struct cv_waiter, list);
+		struct cv_waiter *w =
+			CV_CONTAINER(n->resumed.next, struct cv_waiter, list);
 		cv_list_del(&w->list);
 		w->resume(w);
 	}
@@ -320,17 +320,17 @@ struct cv_flow *cv_node_flow(struct cv_node *n, enum cv_kind kind,
 	return f;
 }
 
-struct cv_flow *cv_node_open(struct cv_node *n, struct cv_edge *edge,
-	const struct cv_addr *src, const struct cv_addr *dst,
-	struct cv_session *s, const char *target, cv_time now)
+struct cv_flow *cv_node_open(
+	struct cv_node *n, const struct cv_opening *o, cv_time now)
 {
-	struct cv_flow *f = cv_node_flow(n, CV_KIND_DGRAM, src, now);
+	struct cv_session *s = o->session;
+	struct cv_flow *f = cv_node_flow(n, CV_KIND_DGRAM, &o->src, now);
 	if (!f)
 		return NULL;
-	cv_flow_set_addr(&n->flows, f, edge, src, dst);
+	cv_flow_set_addr(&n->flows, f, o->edge, &o->src, &o->dst);
 	cv_flow_set_id(&n->flows, f, 1, s, s->next_id++ << 1);
 	cv_list_append(&s->flows, &f->peers);
-	f->target = target;
+	f->target = o->target;
 	f->state = CV_FLOW_OPENING;
 	f->epoch = s->epoch - 1;
 	return f;
@@ -368,7 +368,7 @@ void cv_flow_close(struct cv_node *n, struct cv_flow *f,
 		if (e->edge)
 			e->edge->ops->close(e->edge, e);
 		else if (e->session && e != but &&
-			(i == 0 || f->state == CV_FLOW_OPEN))
+			 (i == 0 || f->state == CV_FLOW_OPEN))
 			cv_session_control(e->session,
 				&(struct cv_frame){ .type = CV_FRAME_RESET,
 					.flow = e->id,
@@ -390,8 +390,7 @@ void cv_flow_opened(struct cv_node *n, struct cv_end *e, cv_time now)
 			now);
 }
 
-void cv_flow_refused(
-	struct cv_node *n, struct cv_end *e, int err, cv_time now)
+void cv_flow_refused(struct cv_node *n, struct cv_end *e, int err, cv_time now)
 {
 	e->edge = NULL; /* it never opened there */
 	cv_flow_close(n, cv_end_flow(e), NULL, cv_reset_of(err), now);

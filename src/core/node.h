@@ -22,9 +22,9 @@ struct cv_node {
 
 	/* configuration */
 	uint8_t priv[CV_KEY], pub[CV_KEY];
-	bool keyed;	/* priv and pub are set */
-	bool plain;	/* speaks plain, and only plain */
-	bool accepts;	/* answers handshakes */
+	bool keyed;      /* priv and pub are set */
+	bool plain;      /* speaks plain, and only plain */
+	bool accepts;    /* answers handshakes */
 	uint16_t server; /* number that leads our indices */
 	cv_time max_age;
 	struct cv_edge *out; /* where peers' flows go; NULL: refused */
@@ -39,8 +39,15 @@ struct cv_node {
 	struct cv_stats stats;
 };
 
-int cv_node_init(struct cv_node *, const struct cv_env *, size_t memory,
-	size_t flows);
+/**
+ * cv_node_init() - @memory: ceiling of all buffers, bytes; @flows: of flows
+ *
+ * Return: 0 or CULVERT_ENOMEM with everything given back
+ */
+int cv_node_init(
+	struct cv_node *, const struct cv_env *, size_t memory, size_t flows);
+
+/** cv_node_clear() - free everything; links and edges must be gone */
 void cv_node_clear(struct cv_node *);
 
 /** cv_node_set_key() - own identity */
@@ -50,8 +57,8 @@ int cv_node_set_key(struct cv_node *, const uint8_t priv[CV_KEY]);
 struct cv_session *cv_node_find(struct cv_node *, const uint8_t pub[CV_KEY]);
 
 /** cv_node_link_up() - a link exists; with session: it was dialled for it */
-void cv_node_link_up(struct cv_node *, struct cv_link *, struct cv_session *,
-	cv_time now);
+void cv_node_link_up(
+	struct cv_node *, struct cv_link *, struct cv_session *, cv_time now);
 
 /** cv_node_link_down() - it is gone; the caller frees it */
 void cv_node_link_down(struct cv_node *, struct cv_link *, cv_time now);
@@ -94,13 +101,20 @@ bool cv_node_drained(const struct cv_node *);
 cv_time cv_node_deadline(const struct cv_node *);
 void cv_node_tick(struct cv_node *, cv_time now);
 
+/** struct cv_opening - who wants a flow, and where to */
+struct cv_opening {
+	struct cv_edge *edge;
+	struct cv_addr src, dst;    /* the client, the address it asked */
+	struct cv_session *session; /* that carries it */
+	const char *target;         /* URL; must outlive the flow */
+};
+
 /**
  * cv_node_open() - A flow from an edge into a session
- * Return: the flow, or NULL (counted)
+ * Return: the flow, or NULL at a limit
  */
-struct cv_flow *cv_node_open(struct cv_node *, struct cv_edge *,
-	const struct cv_addr *src, const struct cv_addr *dst,
-	struct cv_session *, const char *target, cv_time now);
+struct cv_flow *cv_node_open(
+	struct cv_node *, const struct cv_opening *, cv_time now);
 
 /**
  * cv_node_flow() - A table entry; the longest idle flow may give way
@@ -133,15 +147,18 @@ void cv_flow_close(struct cv_node *, struct cv_flow *, const struct cv_end *but,
  * @err:	a negative enum culvert_err
  */
 void cv_flow_opened(struct cv_node *, struct cv_end *, cv_time now);
-void cv_flow_refused(
-	struct cv_node *, struct cv_end *, int err, cv_time now);
+void cv_flow_refused(struct cv_node *, struct cv_end *, int err, cv_time now);
 
+/** cv_node_dirty() - @link has something to send, unless it is blocked */
 void cv_node_dirty(struct cv_node *, struct cv_link *);
+
+/** cv_node_edge_dirty() - the edge has something to flush */
 void cv_node_edge_dirty(struct cv_node *, struct cv_edge *);
 
 /** cv_node_new_index() - unused, led by the server number */
 uint64_t cv_node_new_index(struct cv_node *);
 
+/** cv_log() - one line in logfmt, without time, level and newline */
 void cv_log(struct cv_node *, enum culvert_log_level, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 

@@ -23,13 +23,13 @@ enum {
 
 struct cv_noise {
 	struct cv_crypto *crypto;
-	uint8_t h[CV_HASH];	/* handshake hash */
-	uint8_t ck[CV_HASH];	/* chaining key */
-	uint8_t k[CV_KEY];	/* cipher key of the current step */
-	uint8_t s[CV_KEY];	/* own static private key */
-	uint8_t e[CV_KEY];	/* own ephemeral private key */
-	uint8_t rs[CV_KEY];	/* remote static public key */
-	uint8_t re[CV_KEY];	/* remote ephemeral public key */
+	uint8_t h[CV_HASH];  /* handshake hash */
+	uint8_t ck[CV_HASH]; /* chaining key */
+	uint8_t k[CV_KEY];   /* cipher key of the current step */
+	uint8_t s[CV_KEY];   /* own static private key */
+	uint8_t e[CV_KEY];   /* own ephemeral private key */
+	uint8_t rs[CV_KEY];  /* remote static public key */
+	uint8_t re[CV_KEY];  /* remote ephemeral public key */
 	uint8_t psk[CV_KEY];
 };
 
@@ -64,16 +64,16 @@ int cv_noise_write1(struct cv_noise *n, const uint8_t e[CV_KEY],
 int cv_noise_read1(struct cv_noise *n, uint8_t *msg, size_t len);
 
 /** cv_noise_write2() - The responder's answer; payload at @msg + 32 */
-int cv_noise_write2(struct cv_noise *n, const uint8_t e[CV_KEY], uint8_t *msg,
-	size_t len);
+int cv_noise_write2(
+	struct cv_noise *n, const uint8_t e[CV_KEY], uint8_t *msg, size_t len);
 
 /** cv_noise_read2() - The initiator reads it; payload at @msg + 32 */
 int cv_noise_read2(struct cv_noise *n, uint8_t *msg, size_t len);
 
 /** cv_noise_split() - The two transport keys, initiator's sending key first */
-int cv_noise_split(
-	struct cv_noise *n, uint8_t k1[CV_KEY], uint8_t k2[CV_KEY]);
+int cv_noise_split(struct cv_noise *n, uint8_t k1[CV_KEY], uint8_t k2[CV_KEY]);
 
+/** cv_noise_wipe() - forget every secret */
 void cv_noise_wipe(struct cv_noise *n);
 
 #endif

@@ -143,8 +143,8 @@ int cv_policy_add(struct cv_policy *p, const char *text, const char **why)
 void cv_policy_clear(struct cv_policy *p)
 {
 	if (p->rule)
-		p->env->free(p->env->user, p->rule,
-			CV_ALLOW_MAX * sizeof *p->rule);
+		p->env->free(
+			p->env->user, p->rule, CV_ALLOW_MAX * sizeof *p->rule);
 	p->rule = NULL;
 	p->rules = 0;
 }
@@ -170,7 +170,7 @@ bool cv_policy_allows(const struct cv_policy *p, const struct cv_url *u,
 {
 	if (!p->rules)
 		return cv_addr_loopback(addr) &&
-			(!bind || !bind->port || bind->port >= UNPRIVILEGED);
+		       (!bind || !bind->port || bind->port >= UNPRIVILEGED);
 	for (unsigned i = 0; i < p->rules; i++) {
 		if (matches(&p->rule[i], u, addr, bind))
 			return true;

@@ -18,9 +18,9 @@ struct cv_allow {
 	char name[CV_URL_HOST]; /* "": net and bits count */
 	struct cv_addr net;
 	unsigned bits;
-	bool any; /* every host */
+	bool any;             /* every host */
 	uint16_t first, last; /* ports */
-	struct cv_addr bind; /* family NONE: none named */
+	struct cv_addr bind;  /* family NONE: none named */
 };
 
 struct cv_policy {
@@ -30,8 +30,7 @@ struct cv_policy {
 };
 
 /** cv_allow_parse() - read one rule; 0 or CULVERT_ESYNTAX with a reason */
-int cv_allow_parse(
-	struct cv_allow *, const char *text, const char **why);
+int cv_allow_parse(struct cv_allow *, const char *text, const char **why);
 
 /** cv_policy_add() - 0, CULVERT_ESYNTAX with a reason, or CULVERT_ENOMEM */
 int cv_policy_add(struct cv_policy *, const char *text, const char **why);

@@ -49,10 +49,10 @@ void cv_session_free(struct cv_session *s)
 {
 	struct cv_node *node = s->node;
 	while (!cv_list_empty(&s->flows)) {
-		struct cv_flow *f = CV_CONTAINER(
-			s->flows.next, struct cv_flow, peers);
-		cv_flow_close(node, f,
-			&f->end[f->end[0].session != s], CV_RESET_DONE, 0);
+		struct cv_flow *f =
+			CV_CONTAINER(s->flows.next, struct cv_flow, peers);
+		cv_flow_close(node, f, &f->end[f->end[0].session != s],
+			CV_RESET_DONE, 0);
 	}
 	while (!cv_list_empty(&s->waiters))
 		cv_list_append(&node->resumed, s->waiters.next);
@@ -115,8 +115,7 @@ void cv_session_want(struct cv_session *s, cv_time now)
 		s->node->env.dial(s->node->env.user, s);
 }
 
-void cv_session_link_up(
-	struct cv_session *s, struct cv_link *link, cv_time now)
+void cv_session_link_up(struct cv_session *s, struct cv_link *link, cv_time now)
 {
 	struct cv_link *old = s->link;
 	s->link = link;
@@ -167,13 +166,14 @@ void cv_session_schedule(struct cv_session *s, cv_time now)
 	cv_time t = CV_NEVER, oldest = cv_txq_oldest(&s->txq);
 	if (oldest != CV_NEVER)
 		t = min_time(t, oldest +
-				(cv_session_up(s) ? s->node->max_age
-						  : CV_HOLD_AGE) + 1);
+					(cv_session_up(s) ? s->node->max_age
+							  : CV_HOLD_AGE) +
+					1);
 	if (s->link && !s->ready)
 		t = min_time(t, s->hs_sent + CV_HANDSHAKE_TIMEOUT);
 	else if (s->link)
-		t = min_time(t, s->rx_at +
-				(s->ping_at ? CV_DEAD : CV_HEARTBEAT));
+		t = min_time(
+			t, s->rx_at + (s->ping_at ? CV_DEAD : CV_HEARTBEAT));
 	if (s->link && s->dials && s->cur)
 		t = min_time(t, rekey_at(s));
 	if (s->temporary && !s->link)

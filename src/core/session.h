@@ -30,9 +30,9 @@ struct cv_node;
 struct cv_keys {
 	struct cv_hnode by_index;
 	struct cv_session *session;
-	uint64_t index, remote; /* ours, the peer's */
+	uint64_t index, remote;  /* ours, the peer's */
 	struct cv_aead *tx, *rx; /* NULL: plain */
-	uint64_t number;	 /* of the next packet */
+	uint64_t number;         /* of the next packet */
 	struct cv_replay replay;
 	struct cv_hello hello; /* the peer's */
 	cv_time born;
@@ -48,11 +48,19 @@ struct cv_waiter {
 	void (*resume)(struct cv_waiter *);
 };
 
+/** struct cv_agreed - what a handshake ended in */
+struct cv_agreed {
+	struct cv_noise *noise; /* NULL: plain */
+	uint64_t index, remote; /* ours, the peer's */
+	struct cv_hello hello;  /* the peer's */
+	bool initiator;
+};
+
 /** struct cv_late - how late packets are, from the stamps inside them */
 struct cv_late {
 	uint32_t min[2]; /* least (our clock - theirs), last window and this */
-	cv_time since;	 /* start of this window */
-	cv_time run;	 /* since when every packet was late, or 0 */
+	cv_time since;   /* start of this window */
+	cv_time run;     /* since when every packet was late, or 0 */
 	bool known;
 };
 
@@ -70,19 +78,19 @@ struct cv_session {
 	struct cv_noise hs;
 	struct cv_hnode hs_by_index; /* while hs_sent */
 	uint64_t hs_index;
-	cv_time hs_sent; /* 0: none under way */
+	cv_time hs_sent;      /* 0: none under way */
 	struct cv_buf *hello; /* handshake packet to send, or NULL */
 	uint8_t mac1[CV_MAC]; /* of the last one we sent */
 	uint8_t cookie[CV_MAC];
 	cv_time cookie_at; /* 0: none */
-	uint64_t stamp;	   /* newest initiation of this peer */
+	uint64_t stamp;    /* newest initiation of this peer */
 
 	/* state */
 	struct cv_hnode by_pub;
 	struct cv_list all;
 	struct cv_keys *cur, *prev, *next;
 	struct cv_link *link;
-	bool ready; /* the keys were agreed or used on this link */
+	bool ready;        /* the keys were agreed or used on this link */
 	unsigned failures; /* links in a row that never became ready */
 	struct cv_timer timer;
 	struct cv_bufq ctl; /* control frames, unsealed */
@@ -94,7 +102,7 @@ struct cv_session {
 	uint32_t epoch; /* rises when OPENs under way may be lost */
 	struct cv_late late;
 	cv_time rx_at, tx_at, ping_at; /* ping_at: unanswered since, or 0 */
-	cv_time rtt;		       /* of the last PING, 0: unknown */
+	cv_time rtt;                   /* of the last PING, 0: unknown */
 
 	/* statistics */
 	struct cv_stats stats;
@@ -115,8 +123,7 @@ void cv_session_drop(struct cv_session *, enum cv_drop, uint64_t n);
 void cv_session_new_epoch(struct cv_session *);
 
 /* keys.c: the three key pairs */
-int cv_keys_install(struct cv_session *, struct cv_noise *, uint64_t index,
-	uint64_t remote, const struct cv_hello *, bool initiator, cv_time now);
+int cv_keys_install(struct cv_session *, const struct cv_agreed *, cv_time now);
 void cv_keys_confirmed(struct cv_session *, struct cv_keys *, cv_time now);
 void cv_keys_drop(struct cv_session *, struct cv_keys **);
 bool cv_keys_usable(const struct cv_keys *, cv_time now);
@@ -126,14 +133,14 @@ int cv_handshake_start(struct cv_session *, cv_time now);
 void cv_handshake_stop(struct cv_session *);
 int cv_handshake_init(struct cv_node *, struct cv_link *, uint8_t *p,
 	size_t len, cv_time now);
-int cv_handshake_response(
-	struct cv_node *, struct cv_link *, uint8_t *p, size_t len, cv_time now);
-int cv_handshake_cookie(struct cv_node *, const uint8_t *p, size_t len,
-	cv_time now);
+int cv_handshake_response(struct cv_node *, struct cv_link *, uint8_t *p,
+	size_t len, cv_time now);
+int cv_handshake_cookie(
+	struct cv_node *, const uint8_t *p, size_t len, cv_time now);
 
 /* session_rx.c: frames in */
-int cv_session_input(struct cv_session *, struct cv_keys *, struct cv_link *,
-	uint8_t *p, size_t len, cv_time now);
+int cv_session_input(struct cv_keys *, struct cv_link *, uint8_t *p, size_t len,
+	cv_time now);
 
 /* session_tx.c: frames out */
 void cv_session_control(

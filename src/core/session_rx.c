@@ -11,13 +11,14 @@
  * buffers of a stalled connection.  Windows follow the clocks' drift.  What
  * stays late for CV_LATE_RUN is no stall but a path that has become slower.
  */
-static bool too_late(struct cv_late *l, uint32_t stamp, uint64_t limit,
-	cv_time now)
+static bool too_late(
+	struct cv_late *l, uint32_t stamp, uint64_t limit, cv_time now)
 {
 	uint32_t diff = (uint32_t)now - stamp;
 	if (!l->known) {
-		*l = (struct cv_late){ .min = { diff, diff }, .since = now,
-			.known = true };
+		*l = (struct cv_late){
+			.min = { diff, diff }, .since = now, .known = true
+		};
 		return false;
 	}
 	if (now - l->since > CV_SKEW_WINDOW) {
@@ -27,8 +28,8 @@ static bool too_late(struct cv_late *l, uint32_t stamp, uint64_t limit,
 	}
 	if ((int32_t)(diff - l->min[1]) < 0)
 		l->min[1] = diff;
-	uint32_t least = (int32_t)(l->min[0] - l->min[1]) < 0 ? l->min[0]
-							       : l->min[1];
+	uint32_t least =
+		(int32_t)(l->min[0] - l->min[1]) < 0 ? l->min[0] : l->min[1];
 	int32_t age = (int32_t)(diff - least);
 	if (age <= 0 || (uint64_t)age <= limit)
 		l->run = 0;
@@ -39,8 +40,8 @@ static bool too_late(struct cv_late *l, uint32_t stamp, uint64_t limit,
 	return l->run != 0;
 }
 
-static void reset(struct cv_session *s, uint64_t id, enum cv_reset why,
-	cv_time now)
+static void reset(
+	struct cv_session *s, uint64_t id, enum cv_reset why, cv_time now)
 {
 	cv_session_control(s,
 		&(struct cv_frame){
@@ -74,8 +75,8 @@ static void on_open(struct cv_session *s, struct cv_frame *f, cv_time now)
 	cv_flow_set_id(&node->flows, flow, 0, s, id);
 	cv_list_append(&s->flows, &flow->peers);
 	flow->end[1].edge = node->out;
-	int r = node->out->ops->open(node->out, &flow->end[1],
-		(const char *)f->data, f->len, now);
+	int r = node->out->ops->open(
+		node->out, &flow->end[1], (const char *)f->data, f->len, now);
 	if (r == CULVERT_EFULL &&
 		cv_node_give_way(node, cv_flows_oldest(&node->flows), now))
 		r = node->out->ops->open(node->out, &flow->end[1],
@@ -88,8 +89,7 @@ static void on_open(struct cv_session *s, struct cv_frame *f, cv_time now)
 
 static void on_reset(struct cv_session *s, struct cv_frame *f, cv_time now)
 {
-	struct cv_flow *flow = cv_flow_find_id(
-		&s->node->flows, s, f->flow ^ 1);
+	struct cv_flow *flow = cv_flow_find_id(&s->node->flows, s, f->flow ^ 1);
 	if (!flow)
 		return;
 	if (f->value == CV_RESET_UNKNOWN && flow->end[1].session == s) {
@@ -108,8 +108,8 @@ static void on_reset(struct cv_session *s, struct cv_frame *f, cv_time now)
 		CV_RESET_DONE, now);
 }
 
-static void on_dgram(struct cv_session *s, struct cv_frame *f, bool late,
-	cv_time now)
+static void on_dgram(
+	struct cv_session *s, struct cv_frame *f, bool late, cv_time now)
 {
 	struct cv_node *node = s->node;
 	uint64_t n = cv_frame_count(f);
@@ -160,9 +160,10 @@ static void on_control(struct cv_session *s, struct cv_frame *f, cv_time now)
 	}
 }
 
-int cv_session_input(struct cv_session *s, struct cv_keys *k,
-	struct cv_link *link, uint8_t *p, size_t len, cv_time now)
+int cv_session_input(struct cv_keys *k, struct cv_link *link, uint8_t *p,
+	size_t len, cv_time now)
 {
+	struct cv_session *s = k->session;
 	uint8_t *end = p + len;
 	struct cv_frame f;
 	bool late = false;

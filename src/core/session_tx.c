@@ -73,7 +73,8 @@ int cv_session_dgram(struct cv_session *s, struct cv_end *e,
 	bool up = cv_session_up(s);
 	bool idle = !s->txq.q.head;
 	uint32_t limit = CV_PACKET_MAX;
-	uint64_t lost = 0, n = cv_frame_count(train);
+	uint64_t n = cv_frame_count(train);
+	struct cv_frame f = *train;
 
 	if (!up)
 		limit = 1; /* a chunk each, so that the newest can be kept */
@@ -88,7 +89,8 @@ int cv_session_dgram(struct cv_session *s, struct cv_end *e,
 		return 0;
 	}
 	cv_session_open(s, e, now);
-	cv_txq_put(&s->txq, &s->node->pool, e->id, train, limit, now, &lost);
+	f.flow = e->id;
+	uint64_t lost = cv_txq_put(&s->txq, &s->node->pool, &f, limit, now);
 	if (lost)
 		cv_session_drop(s, CV_DROP_NO_BUFFER, lost);
 	if (!up || s->link->blocked)
@@ -121,12 +123,12 @@ static int seal(struct cv_session *s, struct cv_buf *b)
 
 	b->off -= CV_DATA_HEAD;
 	uint8_t *p = cv_buf_data(b);
-	cv_head_put(p, k->tx ? CV_PACKET_DATA : CV_PACKET_PLAIN_DATA,
-		k->remote);
+	cv_head_put(
+		p, k->tx ? CV_PACKET_DATA : CV_PACKET_PLAIN_DATA, k->remote);
 	cv_put64(p + 8, k->number);
 	b->len += CV_DATA_HEAD;
 	if (k->tx) {
-		if (cv_aead_seal(k->tx, k->number, NULL, 0, frames, len))
+		if (cv_aead_seal(k->tx, k->number, CV_NO_BYTES, frames, len))
 			return CULVERT_ECRYPTO;
 		b->len += CV_TAG;
 	}
@@ -136,9 +138,8 @@ static int seal(struct cv_session *s, struct cv_buf *b)
 
 bool cv_session_pending(const struct cv_session *s, cv_time now)
 {
-	return s->hello ||
-		(cv_session_up(s) && cv_keys_usable(s->cur, now) &&
-			(s->ctl.head || s->txq.q.head));
+	return s->hello || (cv_session_up(s) && cv_keys_usable(s->cur, now) &&
+				   (s->ctl.head || s->txq.q.head));
 }
 
 struct cv_buf *cv_session_output(struct cv_session *s, cv_time now)

@@ -8,7 +8,7 @@
 enum cv_drop {
 	CV_DROP_NONE,
 	/* datagrams on their way to a peer */
-	CV_DROP_AGED,	      /* waited longer than --max-age */
+	CV_DROP_AGED,         /* waited longer than --max-age */
 	CV_DROP_QUEUE_FULL,   /* more bytes than a session may queue */
 	CV_DROP_NO_BUFFER,    /* memory ceiling */
 	CV_DROP_NO_SESSION,   /* no session came up in time */
@@ -21,20 +21,20 @@ enum cv_drop {
 	CV_DROP_UNKNOWN_PEER,  /* a public key we do not know */
 	CV_DROP_STALE_HELLO,   /* handshake replayed */
 	CV_DROP_UNKNOWN_INDEX, /* no such session */
-	CV_DROP_FORGED,	       /* the tag does not verify */
+	CV_DROP_FORGED,        /* the tag does not verify */
 	CV_DROP_REPLAYED,      /* packet number seen or too old */
-	CV_DROP_PLAIN,	       /* plain against sealed */
+	CV_DROP_PLAIN,         /* plain against sealed */
 	CV_DROP_UNDER_LOAD,    /* answered with a cookie */
 	CV_DROP_STRANGER,      /* said something before the handshake */
 	/* datagrams from a peer */
-	CV_DROP_LATE,	      /* the network took too long */
+	CV_DROP_LATE,         /* the network took too long */
 	CV_DROP_UNKNOWN_FLOW, /* not open here */
-	CV_DROP_DENIED,	      /* target not allowed */
+	CV_DROP_DENIED,       /* target not allowed */
 	/* datagrams at an edge */
 	CV_DROP_UNREACHABLE, /* ICMP: nobody there */
 	CV_DROP_TOO_BIG,     /* larger than the path takes */
 	CV_DROP_SOCKET_FULL, /* the socket's send buffer */
-	CV_DROP_SOCKET,	     /* any other error of the system */
+	CV_DROP_SOCKET,      /* any other error of the system */
 	CV_DROP_OPENING,     /* the target is still being resolved */
 	CV_DROP_N,
 };

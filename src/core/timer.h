@@ -17,6 +17,7 @@ struct cv_timers {
 	size_t count, size;
 };
 
+/** cv_timers_init(), cv_timers_clear() - an empty heap; give it back */
 void cv_timers_init(struct cv_timers *, const struct cv_env *);
 void cv_timers_clear(struct cv_timers *);
 

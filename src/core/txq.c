@@ -4,8 +4,8 @@
 #include <string.h>
 
 /* the chunk to append to: the newest one if it is young and has room */
-static struct cv_buf *tail(struct cv_txq *t, struct cv_pool *pool,
-	size_t need, uint32_t limit, cv_time now)
+static struct cv_buf *tail(struct cv_txq *t, struct cv_pool *pool, size_t need,
+	uint32_t limit, cv_time now)
 {
 	struct cv_buf *b = t->q.tail;
 	if (b && b->len < limit && cv_buf_room(b) >= need &&
@@ -15,9 +15,9 @@ static struct cv_buf *tail(struct cv_txq *t, struct cv_pool *pool,
 	if (!b)
 		return NULL;
 	b->time = now;
-	b->len = (uint32_t)cv_frame_put(cv_buf_data(b),
-		&(struct cv_frame){ .type = CV_FRAME_TIME,
-			.time = (uint32_t)now });
+	b->len = (uint32_t)cv_frame_put(
+		cv_buf_data(b), &(struct cv_frame){ .type = CV_FRAME_TIME,
+					.time = (uint32_t)now });
 	t->seg = 0;
 	cv_bufq_push(&t->q, b);
 	return b;
@@ -47,13 +47,14 @@ static void begin_train(
 }
 
 /* as much of the train as fits; returns bytes taken */
-static uint32_t put_some(struct cv_txq *t, struct cv_buf *b, uint64_t flow,
-	const struct cv_frame *f)
+static uint32_t put_some(
+	struct cv_txq *t, struct cv_buf *b, const struct cv_frame *f)
 {
-	bool joins = t->seg && t->flow == flow &&
+	bool joins =
+		t->seg && t->flow == f->flow &&
 		(t->seg == f->seg || (f->len == f->seg && f->len < t->seg));
 	if (!joins)
-		begin_train(t, b, flow, f->seg);
+		begin_train(t, b, f->flow, f->seg);
 	uint32_t n = f->len, room = (uint32_t)cv_buf_room(b);
 	if (n > room)
 		n = room / f->seg * f->seg;
@@ -67,24 +68,22 @@ static uint32_t put_some(struct cv_txq *t, struct cv_buf *b, uint64_t flow,
 	return n;
 }
 
-void cv_txq_put(struct cv_txq *t, struct cv_pool *pool, uint64_t flow,
-	const struct cv_frame *train, uint32_t limit, cv_time now,
-	uint64_t *lost)
+uint64_t cv_txq_put(struct cv_txq *t, struct cv_pool *pool,
+	const struct cv_frame *train, uint32_t limit, cv_time now)
 {
 	struct cv_frame f = *train;
 	do {
-		struct cv_buf *b = tail(
-			t, pool, CV_DGRAM_HEAD + f.seg, limit, now);
-		if (!b) {
-			*lost += cv_frame_count(&f);
-			return;
-		}
-		uint32_t n = put_some(t, b, flow, &f);
+		struct cv_buf *b =
+			tail(t, pool, CV_DGRAM_HEAD + f.seg, limit, now);
+		if (!b)
+			return cv_frame_count(&f);
+		uint32_t n = put_some(t, b, &f);
 		f.data += n;
 		f.len -= n;
 		if (f.len && f.len < f.seg)
 			f.seg = f.len;
 	} while (f.len);
+	return 0;
 }
 
 int cv_txq_open(struct cv_txq *t, struct cv_pool *pool,

@@ -16,23 +16,22 @@
 
 struct cv_txq {
 	struct cv_bufq q;  /* chunks, oldest first */
-	uint64_t flow;	   /* of the train at the very end, ... */
-	uint32_t seg;	   /* its segment size, 0: nothing can be added */
-	uint32_t train;	   /* its bytes so far */
+	uint64_t flow;     /* of the train at the very end, ... */
+	uint32_t seg;      /* its segment size, 0: nothing can be added */
+	uint32_t train;    /* its bytes so far */
 	uint32_t train_at; /* where its length stands in the tail chunk */
 };
 
 /**
  * cv_txq_put() - Append a datagram or a train
- * @flow:	flow id as the peer knows it
- * @len:	bytes at @data
- * @seg:	size of each datagram but the last, which may be shorter
+ * @train:	flow (the id as the peer knows it), data, len, and seg: the size
+ *		of each datagram but the last, which may be shorter
  * @limit:	bytes at which a chunk is closed
- * @lost:	increased by the datagrams for which there was no buffer
+ *
+ * Return: how many datagrams there was no buffer for
  */
-void cv_txq_put(struct cv_txq *, struct cv_pool *, uint64_t flow,
-	const struct cv_frame *train, uint32_t limit, cv_time now,
-	uint64_t *lost);
+uint64_t cv_txq_put(struct cv_txq *, struct cv_pool *,
+	const struct cv_frame *train, uint32_t limit, cv_time now);
 
 /** cv_txq_open() - Append an OPEN frame; 0 or CULVERT_ENOMEM */
 int cv_txq_open(struct cv_txq *, struct cv_pool *, const struct cv_frame *,

@@ -13,12 +13,12 @@
 typedef uint64_t cv_time;
 
 #define CV_NEVER UINT64_MAX
-#define CV_MS(n) ((cv_time)(n) * 1000u)
-#define CV_SEC(n) ((cv_time)(n) * 1000000u)
+#define CV_MS(n) ((cv_time)(n)*1000u)
+#define CV_SEC(n) ((cv_time)(n)*1000000u)
 
 #define CV_COUNT(a) (sizeof(a) / sizeof *(a))
 #define CV_CONTAINER(ptr, type, member)                                        \
-	((type *)(void *)((char *)(ptr) - offsetof(type, member)))
+	((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 
 struct cv_session;
 

@@ -69,7 +69,8 @@ static int parse_hostport(struct cv_url *u, char *s, const char **why)
 	if (port && strcmp(port, "*")) {
 		u->port = parse_port(port);
 		if (u->port < 0)
-			return fail(why, "the port is not a number below 65536");
+			return fail(
+				why, "the port is not a number below 65536");
 	}
 	return 0;
 }

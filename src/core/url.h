@@ -20,7 +20,7 @@ enum {
 struct cv_url {
 	char text[CV_URL_TEXT]; /* what the pointers below point into */
 	char *scheme, *user, *pass, *host, *path; /* NULL: not given */
-	long port; /* -1: not given */
+	long port;                                /* -1: not given */
 	bool brackets;
 	struct {
 		char *key, *value;
@@ -35,8 +35,8 @@ struct cv_url {
  *
  * Return: 0 or CULVERT_ESYNTAX
  */
-int cv_url_parse(struct cv_url *, const char *text, size_t len,
-	const char **why);
+int cv_url_parse(
+	struct cv_url *, const char *text, size_t len, const char **why);
 
 /** cv_url_option() - value of an option, or NULL */
 const char *cv_url_option(const struct cv_url *, const char *key);

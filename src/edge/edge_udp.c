@@ -33,12 +33,25 @@ static struct cv_udp_port *port_of(struct cv_edge *e)
 	return CV_CONTAINER(e, struct cv_udp_port, edge);
 }
 
-static bool same_from(const struct sockaddr_storage *a,
-	const struct sockaddr_storage *b)
+static bool same_from(
+	const struct sockaddr_storage *a, const struct sockaddr_storage *b)
 {
 	/* what recvmmsg() fills in of either family, family and port first */
 	size_t n = a->ss_family == AF_INET ? 8 : 28;
 	return !memcmp(a, b, n);
+}
+
+static struct cv_flow *open_flow(struct cv_udp_port *p,
+	const struct cv_addr *from, const struct cv_addr *to, cv_time now)
+{
+	struct cv_opening o = {
+		.edge = &p->edge,
+		.src = *from,
+		.dst = *to,
+		.session = p->via,
+		.target = p->target,
+	};
+	return cv_node_open(&p->loop->node, &o, now);
 }
 
 static struct cv_flow *flow_of(
@@ -52,8 +65,7 @@ static struct cv_flow *flow_of(
 	cv_sock_from(m->from, &from);
 	struct cv_flow *f = cv_flow_find(&node->flows, &p->edge, &from, &m->to);
 	if (!f)
-		f = cv_node_open(node, &p->edge, &from, &m->to, p->via,
-			p->target, now);
+		f = open_flow(p, &from, &m->to, now);
 	p->last = f;
 	p->last_from = *m->from;
 	return f;
@@ -78,8 +90,7 @@ static struct cv_end *input(struct cv_udp_sock *s, unsigned n)
 static void open_peer(struct cv_udp_port *p)
 {
 	cv_time now = cv_now();
-	struct cv_flow *f = cv_node_open(&p->loop->node, &p->edge, &p->peer,
-		&(struct cv_addr){ 0 }, p->via, p->target, now);
+	struct cv_flow *f = open_flow(p, &p->peer, &(struct cv_addr){ 0 }, now);
 	if (f)
 		cv_flow_pin(f, now);
 	else

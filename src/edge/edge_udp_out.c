@@ -32,7 +32,7 @@ struct held {
 struct opening {
 	struct cv_url url;
 	struct cv_addr bind; /* family NONE: none asked for */
-	bool trusted;	     /* the operator's own --to */
+	bool trusted;        /* the operator's own --to */
 	struct cv_query *query;
 	struct held *head, **tail;
 	size_t count, bytes;
@@ -148,8 +148,8 @@ static void send_held(struct target *t)
 	}
 }
 
-static void on_resolved(void *user, const struct cv_addr *addr, unsigned n,
-	const char *why)
+static void on_resolved(
+	void *user, const struct cv_addr *addr, unsigned n, const char *why)
 {
 	struct target *t = user;
 	struct cv_end *end = t->end;
@@ -191,8 +191,7 @@ static int parse_target(struct cv_udp_out *o, struct opening *op,
 	}
 	if (cv_url_parse(&op->url, target, len, &why))
 		return CULVERT_ESYNTAX;
-	if (strcmp(op->url.scheme, "udp") || !*op->url.host ||
-		op->url.port < 1)
+	if (strcmp(op->url.scheme, "udp") || !*op->url.host || op->url.port < 1)
 		return CULVERT_EINVAL;
 	bind = cv_url_option(&op->url, "bind");
 	if (bind && cv_hostport_parse(bind, &op->bind))
@@ -217,8 +216,8 @@ static int start(struct cv_udp_out *o, struct target *t, const char *target,
 			drop_opening(o, t);
 		return err;
 	}
-	t->opening->query = cv_resolve(
-		o->loop, t->opening->url.host, on_resolved, t);
+	t->opening->query =
+		cv_resolve(o->loop, t->opening->url.host, on_resolved, t);
 	return t->opening->query ? 1 : CULVERT_ENOMEM;
 }
 
@@ -246,8 +245,8 @@ static int open_end(struct cv_edge *e, struct cv_end *end, const char *target,
 	return r;
 }
 
-static void hold(struct cv_udp_out *o, struct target *t,
-	const struct cv_frame *train)
+static void hold(
+	struct cv_udp_out *o, struct target *t, const struct cv_frame *train)
 {
 	struct opening *op = t->opening;
 	size_t n = cv_frame_count(train);

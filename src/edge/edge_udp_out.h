@@ -15,8 +15,8 @@ struct cv_udp_out;
  *
  * Return: the edge, or NULL without memory
  */
-struct cv_udp_out *cv_udp_out_new(struct cv_udp_io *,
-	const struct cv_policy *policy, const char *to);
+struct cv_udp_out *cv_udp_out_new(
+	struct cv_udp_io *, const struct cv_policy *policy, const char *to);
 
 /** cv_udp_out_free() - its flows must be gone */
 void cv_udp_out_free(struct cv_udp_out *);

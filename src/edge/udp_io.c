@@ -160,13 +160,13 @@ static void read_control(struct msghdr *h, struct cv_udp_msg *m)
 			if (seg > 0)
 				m->train.seg = (uint32_t)seg;
 		} else if (c->cmsg_level == IPPROTO_IP &&
-			c->cmsg_type == IP_PKTINFO) {
+			   c->cmsg_type == IP_PKTINFO) {
 			struct in_pktinfo info;
 			memcpy(&info, CMSG_DATA(c), sizeof info);
 			m->to.family = CV_AF_INET;
 			memcpy(m->to.ip, &info.ipi_addr, 4);
 		} else if (c->cmsg_level == IPPROTO_IPV6 &&
-			c->cmsg_type == IPV6_PKTINFO) {
+			   c->cmsg_type == IPV6_PKTINFO) {
 			struct in6_pktinfo info;
 			memcpy(&info, CMSG_DATA(c), sizeof info);
 			m->to.family = CV_AF_INET6;
@@ -193,8 +193,8 @@ void cv_udp_msg(struct cv_udp_io *io, unsigned i, struct cv_udp_msg *m)
 
 static void *add_control(struct msghdr *h, int level, int type, size_t size)
 {
-	struct cmsghdr *c = (struct cmsghdr *)((char *)h->msg_control +
-		h->msg_controllen);
+	struct cmsghdr *c =
+		(struct cmsghdr *)((char *)h->msg_control + h->msg_controllen);
 	c->cmsg_level = level;
 	c->cmsg_type = type;
 	c->cmsg_len = CMSG_LEN(size);
@@ -228,8 +228,9 @@ static void add(struct cv_udp_io *io, int fd, const struct cv_addr *to,
 	o->fd = fd;
 	o->seg = f->len > f->seg ? f->seg : 0;
 	o->iov = (struct iovec){ f->data, f->len };
-	*h = (struct msghdr){ .msg_iov = &o->iov, .msg_iovlen = 1,
-		.msg_control = o->control };
+	*h = (struct msghdr){
+		.msg_iov = &o->iov, .msg_iovlen = 1, .msg_control = o->control
+	};
 	if (to) {
 		h->msg_name = &o->to;
 		h->msg_namelen = cv_sock_addr(to, &o->to);
@@ -282,9 +283,9 @@ static void send_singly(struct cv_udp_io *io, unsigned i)
 		iov.iov_base = (char *)o->iov.iov_base + off;
 		iov.iov_len = len - off < o->seg ? len - off : o->seg;
 		if (sendmsg(o->fd, &h, 0) < 0)
-			io->loop->node.stats.drop[errno == EMSGSIZE
-					? CV_DROP_TOO_BIG
-					: CV_DROP_SOCKET]++;
+			io->loop->node.stats
+				.drop[errno == EMSGSIZE ? CV_DROP_TOO_BIG
+							: CV_DROP_SOCKET]++;
 	}
 }
 

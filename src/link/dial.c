@@ -24,7 +24,8 @@ enum { TRIES = 8 };
 #define STAGGER 0.25
 #define CONNECT_TIMEOUT 10.0
 
-struct try {
+struct
+try {
 	struct cv_dialer *dialer;
 	ev_io io;
 };
@@ -117,9 +118,8 @@ static bool try_next(struct cv_dialer *d)
 		int fd = cv_sock_new(&d->addr[d->next - 1], SOCK_STREAM);
 		ev_io_init(&t->io, on_connect, fd, EV_WRITE);
 		t->io.data = t;
-		if (fd < 0 ||
-			(connect(fd, (struct sockaddr *)&ss, len) &&
-				errno != EINPROGRESS)) {
+		if (fd < 0 || (connect(fd, (struct sockaddr *)&ss, len) &&
+				      errno != EINPROGRESS)) {
 			d->error = errno;
 			stop_try(d, t);
 			continue;
@@ -168,8 +168,8 @@ static void on_limit(struct ev_loop *ev, ev_timer *w, int events)
 	failed(w->data, "no answer within 10 s");
 }
 
-static void on_resolved(void *user, const struct cv_addr *addr, unsigned n,
-	const char *why)
+static void on_resolved(
+	void *user, const struct cv_addr *addr, unsigned n, const char *why)
 {
 	struct cv_dialer *d = user;
 	d->query = NULL;

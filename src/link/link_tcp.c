@@ -47,7 +47,7 @@ struct cv_tcp_listener {
 	ev_io io;
 	ev_timer pause; /* out of descriptors: wait before accepting again */
 	struct cv_list strangers; /* longest here first */
-	unsigned count;		  /* of these */
+	unsigned count;           /* of these */
 };
 
 static void no_stranger(struct tcp *t)
@@ -123,9 +123,9 @@ static int write_out(struct tcp *t)
 		size_t total = 0;
 		for (struct cv_buf *b = t->out.head;
 			b && msg.msg_iovlen < CV_COUNT(iov); b = b->next) {
-			iov[msg.msg_iovlen++] = (struct iovec){
-				cv_buf_data(b) + b->sent, b->len - b->sent
-			};
+			iov[msg.msg_iovlen++] =
+				(struct iovec){ cv_buf_data(b) + b->sent,
+					b->len - b->sent };
 			total += b->len - b->sent;
 		}
 		ssize_t n = sendmsg(t->rx.fd, &msg, MSG_NOSIGNAL);
@@ -196,8 +196,8 @@ static const char *records(struct tcp *t, uint8_t **p, uint8_t *end)
 		if (t->dead || !drop || t->link.trusted)
 			continue;
 		return drop == CV_DROP_PLAIN
-			? "one end uses --plain and the other does not"
-			: cv_drop_name((enum cv_drop)drop);
+			       ? "one end uses --plain and the other does not"
+			       : cv_drop_name((enum cv_drop)drop);
 	}
 	if (!t->dead && len == UINT32_MAX) {
 		node->stats.drop[CV_DROP_MALFORMED]++;
@@ -359,8 +359,7 @@ static void make_room(struct cv_tcp_listener *l, const struct cv_addr *from)
 	if (same < CV_LINKS_SOURCE && l->count < CV_LINKS_STRANGER)
 		return;
 	if (same < CV_LINKS_SOURCE)
-		oldest = CV_CONTAINER(
-			l->strangers.next, struct tcp, stranger);
+		oldest = CV_CONTAINER(l->strangers.next, struct tcp, stranger);
 	l->loop->node.stats.drop[CV_DROP_STRANGER]++;
 	die(oldest, "too many strangers");
 }

@@ -139,7 +139,7 @@ static bool is_ours(int fd)
 	struct ucred who;
 	socklen_t len = sizeof who;
 	return !getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &len) &&
-		(who.uid == 0 || who.uid == geteuid());
+	       (who.uid == 0 || who.uid == geteuid());
 }
 
 static struct client *free_slot(struct cv_control *k)
@@ -200,8 +200,7 @@ static bool choose_path(struct cv_control *k, const char *dir, const char *name)
 
 static int listen_at(struct cv_control *k)
 {
-	int fd = socket(
-		AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -1;
 	unlink(k->at.sun_path);
@@ -226,7 +225,7 @@ static bool make_directory(const char *dir)
 		return false;
 	errno = EPERM;
 	return S_ISDIR(st.st_mode) && st.st_uid == geteuid() &&
-		!(st.st_mode & 022);
+	       !(st.st_mode & 022);
 }
 
 struct cv_control *cv_control_new(struct cv_loop *l, const char *name)
@@ -297,8 +296,8 @@ int cv_control_ask(const char *name, const char *request,
 	directory(dir);
 	if (name)
 		return ask_one(dir, name, request, answer, user)
-			? 0
-			: CULVERT_ENODAEMON;
+			       ? 0
+			       : CULVERT_ENODAEMON;
 	int n = scandir(dir, &list, NULL, alphasort);
 	for (int i = 0; i < n; i++) {
 		char *dot = strstr(list[i]->d_name, ".sock");

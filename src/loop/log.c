@@ -23,8 +23,8 @@ static void put(enum culvert_log_level level, const char *line)
 	clock_gettime(CLOCK_REALTIME, &t);
 	gmtime_r(&t.tv_sec, &tm);
 	strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%S", &tm);
-	int n = snprintf(text, sizeof text, "time=%s.%03ldZ level=%s %s\n", when,
-		t.tv_nsec / 1000000, level_names[level], line);
+	int n = snprintf(text, sizeof text, "time=%s.%03ldZ level=%s %s\n",
+		when, t.tv_nsec / 1000000, level_names[level], line);
 	if (n >= (int)sizeof text) {
 		n = sizeof text;
 		text[n - 1] = '\n';
@@ -56,8 +56,8 @@ void cv_logger_write(
 	if (l->kind[i].hash != hash ||
 		now - l->kind[i].since >= CV_SEC(CV_LOG_SECONDS)) {
 		unsigned more = l->kind[i].lines > CV_LOG_BURST
-			? l->kind[i].lines - CV_LOG_BURST
-			: 0;
+					? l->kind[i].lines - CV_LOG_BURST
+					: 0;
 		if (more && l->kind[i].hash == hash) {
 			snprintf(note, sizeof note,
 				"msg=\"left out lines like the next\" "

@@ -22,8 +22,8 @@ static void arm(struct cv_loop *l, cv_time now)
 	ev_timer_stop(l->ev, &l->timer);
 	if (when == CV_NEVER)
 		return;
-	ev_timer_set(&l->timer, when > now ? (double)(when - now) / 1e6 : 0.,
-		0.);
+	ev_timer_set(
+		&l->timer, when > now ? (double)(when - now) / 1e6 : 0., 0.);
 	ev_now_update(l->ev);
 	ev_timer_start(l->ev, &l->timer);
 }
@@ -55,8 +55,7 @@ int cv_loop_init(struct cv_loop *l, const struct cv_env *env, size_t memory,
 	memset(l, 0, sizeof *l);
 	l->ev = ev_loop_new(EVFLAG_AUTO | EVFLAG_NOENV);
 	l->area = malloc(CV_RX_AREA + CV_PACKET_MAX + 64);
-	if (!l->ev || !l->area ||
-		cv_node_init(&l->node, env, memory, flows)) {
+	if (!l->ev || !l->area || cv_node_init(&l->node, env, memory, flows)) {
 		free(l->area);
 		if (l->ev)
 			ev_loop_destroy(l->ev);

@@ -29,8 +29,9 @@ struct cv_loop {
 	struct cv_resolver *resolver;
 };
 
-int cv_loop_init(struct cv_loop *, const struct cv_env *, size_t memory,
-	size_t flows);
+/** cv_loop_init() - 0 or CULVERT_ENOMEM; cv_loop_clear() also after that */
+int cv_loop_init(
+	struct cv_loop *, const struct cv_env *, size_t memory, size_t flows);
 void cv_loop_clear(struct cv_loop *);
 
 /** cv_now() - CLOCK_MONOTONIC, µs */

@@ -28,7 +28,7 @@ struct cv_query {
 	cv_resolved *answer; /* NULL: cancelled */
 	void *user;
 	ev_timer later; /* a number, or an immediate failure */
-	bool asked;	/* c-ares will call back */
+	bool asked;     /* c-ares will call back */
 	struct cv_addr addr[ADDRS];
 	unsigned n;
 	const char *why;
@@ -49,8 +49,7 @@ static void on_io(struct ev_loop *ev, ev_io *w, int events)
 {
 	struct cv_resolver *r = ((struct watch *)w->data)->resolver;
 	(void)ev;
-	ares_process_fd(r->channel,
-		events & EV_READ ? w->fd : ARES_SOCKET_BAD,
+	ares_process_fd(r->channel, events & EV_READ ? w->fd : ARES_SOCKET_BAD,
 		events & EV_WRITE ? w->fd : ARES_SOCKET_BAD);
 	arm(r);
 }
@@ -102,7 +101,8 @@ static struct cv_resolver *resolver(struct cv_loop *l)
 	if (!r || ares_library_init(ARES_LIB_INIT_ALL))
 		goto fail;
 	if (ares_init_options(&r->channel, &opt,
-		    ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_SOCK_STATE_CB))
+		    ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES |
+			    ARES_OPT_SOCK_STATE_CB))
 		goto fail;
 	r->loop = l;
 	ev_timer_init(&r->timer, on_timer, 0., 0.);

@@ -22,6 +22,7 @@ struct cv_query *cv_resolve(
 /** cv_resolve_cancel() - the answer is not wanted any more */
 void cv_resolve_cancel(struct cv_query *);
 
+/** cv_resolver_free() - unanswered queries are cancelled */
 void cv_resolver_free(struct cv_loop *);
 
 #endif

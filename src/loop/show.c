@@ -52,8 +52,8 @@ static void text_drops(FILE *f, const char *indent, const struct cv_stats *st)
 static void text_traffic(FILE *f, const char *indent, const struct cv_stats *st)
 {
 	fprintf(f,
-		"%ssent: %" PRIu64 " datagrams, %" PRIu64 " bytes; received: %"
-		PRIu64 " datagrams, %" PRIu64 " bytes\n",
+		"%ssent: %" PRIu64 " datagrams, %" PRIu64
+		" bytes; received: %" PRIu64 " datagrams, %" PRIu64 " bytes\n",
 		indent, st->tx_dgrams, st->tx_dgram_bytes, st->rx_dgrams,
 		st->rx_dgram_bytes);
 	text_drops(f, indent, st);
@@ -65,7 +65,8 @@ static void text_session(FILE *f, const struct cv_session *s, cv_time now)
 	fprintf(f, "peer %s\n  state: %s, link: %s, flows: %zu", s->name,
 		state_of(s), link_text(s, link), flows_of(s));
 	if (s->link)
-		fprintf(f, ", for: %" PRIu64 " s", (now - s->link->up) / 1000000);
+		fprintf(f, ", for: %" PRIu64 " s",
+			(now - s->link->up) / 1000000);
 	if (s->rtt)
 		fprintf(f, ", round trip: %.1f ms", (double)s->rtt / 1e3);
 	fputc('\n', f);
@@ -79,7 +80,8 @@ void cv_show_text(FILE *f, struct cv_node *n, const char *name, cv_time now)
 		n->plain ? "plain: nothing is encrypted" : "public key: ");
 	if (!n->plain)
 		fputs(cv_keytext_format(n->pub, key), f);
-	fprintf(f, "\n  up: %" PRIu64 " s, flows: %zu of %zu, buffers: %zu KiB\n",
+	fprintf(f,
+		"\n  up: %" PRIu64 " s, flows: %zu of %zu, buffers: %zu KiB\n",
 		(now - n->began) / 1000000, n->flows.count, n->flows.max,
 		n->pool.bytes >> 10);
 	text_traffic(f, "  ", &n->stats);
@@ -130,7 +132,8 @@ static void json_session(FILE *f, const struct cv_session *s, cv_time now)
 	fprintf(f, ",\"key\":\"%s\",\"state\":\"%s\",\"link\":",
 		cv_keytext_format(s->pub, key), state_of(s));
 	json_string(f, link_text(s, link));
-	fprintf(f, ",\"link_seconds\":%" PRIu64 ",\"rtt_us\":%" PRIu64
+	fprintf(f,
+		",\"link_seconds\":%" PRIu64 ",\"rtt_us\":%" PRIu64
 		",\"flows\":%zu,\"queued_bytes\":%zu,",
 		s->link ? (now - s->link->up) / 1000000 : 0, s->rtt,
 		flows_of(s), s->txq.q.bytes);

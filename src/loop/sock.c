@@ -53,7 +53,7 @@ bool cv_sock_int(int fd, int level, int option, int value)
 
 void cv_sock_buffer(int fd, bool rx, int bytes)
 {
-	if (!cv_sock_int(fd, SOL_SOCKET,
-		    rx ? SO_RCVBUFFORCE : SO_SNDBUFFORCE, bytes))
+	if (!cv_sock_int(fd, SOL_SOCKET, rx ? SO_RCVBUFFORCE : SO_SNDBUFFORCE,
+		    bytes))
 		cv_sock_int(fd, SOL_SOCKET, rx ? SO_RCVBUF : SO_SNDBUF, bytes);
 }

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Published vector for Noise_IKpsk2_25519_ChaChaPoly_BLAKE2s, as the
  * cacophony set has it: facts, in hexadecimal. */
 static const char v_prologue[] = "4a6f686e2047616c74";
