@@ -318,11 +318,11 @@ static int set_up(struct culvert *c, const char *conf, size_t len)
 	if (err)
 		return err;
 	c->log.level = c->conf.log;
+	cv_files_raise_limit();
 	if ((err = read_files(c)) || (err = set_up_node(c)) ||
 		(err = add_peers(c)) || (err = add_serve(c)) ||
 		(err = add_forwards(c)))
 		return err;
-	cv_files_raise_limit();
 	default_name(&c->conf, name);
 	c->control = cv_control_new(&c->loop, name);
 	if (!c->control)

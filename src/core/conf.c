@@ -159,8 +159,7 @@ static int set(struct parser *p, const char *name, const char *value)
 	p->seen[i] = p->c->line;
 	int err = k->set(p->c, value, &why);
 	if (err == CULVERT_ENOMEM)
-		return cv_conf_fail(p->diag, err, p->c->line, "%s",
-			*why ? why : "out of memory");
+		return cv_conf_fail(p->diag, err, p->c->line, "out of memory");
 	return err ? cv_conf_fail(p->diag, err, p->c->line, "%s = \"%s\": %s",
 			     k->name, value, why)
 		   : 0;
@@ -181,9 +180,11 @@ static int add_peer(struct cv_conf *c, const char *name)
 
 static int add_forward(struct cv_conf *c, const char *name)
 {
+	if (c->forwards == CV_CONF_FORWARDS)
+		return CULVERT_ENOMEM;
 	struct cv_conf_forward *f =
 		cv_conf_grow(c, c->forward, c->forwards, sizeof *f);
-	if (!f || c->forwards == CV_CONF_FORWARDS)
+	if (!f)
 		return CULVERT_ENOMEM;
 	c->forward = f;
 	f += c->forwards++;

@@ -189,11 +189,18 @@ static int plain_init(struct cv_node *node, struct cv_link *link, uint8_t *p,
 	if (a.hello.version != 1)
 		return CV_DROP_MALFORMED;
 	struct cv_session *s = cv_node_find(node, p + 8);
-	if (!s && node->nsessions < CV_PLAIN_MAX)
+	if (!s && node->nsessions < CV_PLAIN_MAX) {
 		s = cv_session_new(node, p + 8, true);
+		if (s) {
+			s->temporary = true;
+			s->rx_at = now;
+			cv_session_schedule(s, now);
+		}
+	}
 	if (!s)
 		return CV_DROP_NO_BUFFER;
-	s->temporary = true;
+	if (link->session && link->session != s)
+		return CV_DROP_STRANGER;
 	return respond(s, link, &a, now) ? CV_DROP_NO_BUFFER : 0;
 }
 
@@ -209,6 +216,8 @@ static int sealed_init(struct cv_node *node, struct cv_link *link, uint8_t *p,
 	struct cv_session *s = cv_node_find(node, noise->rs);
 	if (!s)
 		return CV_DROP_UNKNOWN_PEER;
+	if (link->session && link->session != s)
+		return CV_DROP_STRANGER;
 	cv_hello_get(p + CV_INIT_NOISE + 80, &a.hello);
 	if (a.hello.version != 1)
 		return CV_DROP_MALFORMED;

@@ -64,7 +64,8 @@ enum {
 #define CV_FLOW_IDLE CV_SEC(180) /* RFC 4787 REQ-5 asks at least 120 s */
 #define CV_DIAL_MIN CV_MS(100)
 #define CV_DIAL_MAX CV_SEC(10)
-#define CV_TRIM CV_SEC(10) /* buffers unused for this long are freed */
-#define CV_DRAIN CV_SEC(1) /* orderly stop: flush for this long at most */
+#define CV_DIAL_FAILED CV_SEC(2) /* at most, after failed handshakes */
+#define CV_TRIM CV_SEC(10)       /* buffers unused for this long are freed */
+#define CV_DRAIN CV_SEC(1)       /* orderly stop: flush for this long at most */
 
 #endif

@@ -165,6 +165,11 @@ static int data_input(struct cv_node *n, struct cv_link *link, uint8_t *p,
 
 	if (now - k->born >= CV_REJECT_AFTER_TIME)
 		return CV_DROP_UNKNOWN_INDEX;
+	/* a link belongs to the first session that proved itself on it */
+	if (link->session && link->session != k->session)
+		return CV_DROP_STRANGER;
+	if (number >= CV_REJECT_AFTER_MESSAGES)
+		return CV_DROP_REPLAYED;
 	if (k->rx && cv_aead_open(k->rx, number, CV_NO_BYTES, p + CV_DATA_HEAD,
 			     body))
 		return CV_DROP_FORGED;
@@ -343,6 +348,10 @@ int cv_flow_send(struct cv_node *n, struct cv_end *from,
 	struct cv_end *to = cv_end_other(from);
 	uint64_t count = cv_frame_count(train);
 
+	if (train->seg > CV_DGRAM_MAX) { /* IPv6 has room for more */
+		n->stats.drop[CV_DROP_TOO_BIG] += count;
+		return 0;
+	}
 	cv_flow_touch(&n->flows, f, now);
 	if (from->side)
 		f->rx += count;

@@ -3,7 +3,9 @@
  * policy.h - which targets peers may reach
  *
  *	udp://10.0.0.0/8:1000-2000   udp://[fd00::]/8   udp://dns.example:53
- *	udp://any:53   udp://10.1.1.2:5001?bind=10.1.1.1:53
+ *	udp://10.1.1.2:5001?bind=10.1.1.1:53
+ *
+ * A star stands for every host, or every port.
  *
  * Without any rule only loopback targets are allowed.
  */

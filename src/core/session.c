@@ -93,11 +93,16 @@ void cv_session_open_pinned(struct cv_session *s, cv_time now)
 void cv_session_ready(struct cv_session *s, cv_time now)
 {
 	char at[CV_ADDRTEXT];
+	if (!s->ready) {
+		cv_session_expire(s, now);
+		cv_txq_restamp(&s->txq, now);
+		cv_log(s->node, CULVERT_INFO,
+			"msg=\"peer up\" peer=%s link=%s://%s",
+			*s->name ? s->name : "-", s->link->ops->name,
+			cv_addr_format(&s->link->remote, at));
+	}
 	s->ready = true;
 	s->failures = 0;
-	cv_log(s->node, CULVERT_INFO, "msg=\"peer up\" peer=%s link=%s://%s",
-		s->name, s->link->ops->name,
-		cv_addr_format(&s->link->remote, at));
 	cv_session_open_pinned(s, now);
 	cv_node_dirty(s->node, s->link);
 }
@@ -157,8 +162,9 @@ static cv_time rekey_at(const struct cv_session *s)
 	if (s->hs_sent)
 		return s->hs_sent + CV_HANDSHAKE_TIMEOUT;
 	if (s->cur->number >= CV_REKEY_AFTER_MESSAGES)
-		return 0;
-	return s->cur->born + CV_REKEY_AFTER_TIME;
+		return s->hs_retry;
+	cv_time t = s->cur->born + CV_REKEY_AFTER_TIME;
+	return t > s->hs_retry ? t : s->hs_retry;
 }
 
 void cv_session_schedule(struct cv_session *s, cv_time now)
@@ -218,8 +224,9 @@ static void on_timer(struct cv_timer *t, cv_time now)
 		check_alive(s, now);
 	if (s->prev && now - s->prev->born >= CV_REJECT_AFTER_TIME)
 		cv_keys_drop(s, &s->prev);
-	if (s->link && s->dials && s->cur && now >= rekey_at(s))
-		cv_handshake_start(s, now);
+	if (s->link && s->dials && s->cur && now >= rekey_at(s) &&
+		cv_handshake_start(s, now))
+		s->hs_retry = now + CV_SEC(1);
 	if (s->temporary && !s->link && now - s->rx_at >= CV_FLOW_IDLE) {
 		cv_session_free(s);
 		return;

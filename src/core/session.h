@@ -79,6 +79,7 @@ struct cv_session {
 	struct cv_hnode hs_by_index; /* while hs_sent */
 	uint64_t hs_index;
 	cv_time hs_sent;      /* 0: none under way */
+	cv_time hs_retry;     /* there was no memory for one: not before this */
 	struct cv_buf *hello; /* handshake packet to send, or NULL */
 	uint8_t mac1[CV_MAC]; /* of the last one we sent */
 	uint8_t cookie[CV_MAC];

@@ -26,14 +26,19 @@ void cv_session_control(
 
 static void drop_head(struct cv_session *s, enum cv_drop why, cv_time now)
 {
-	struct cv_buf *b = cv_txq_take(&s->txq);
-	cv_session_drop(s, why, b->dgrams);
-	bool opens = b->opens;
-	cv_buf_free(&s->node->pool, b);
+	struct cv_buf *b;
+	bool opens = false, alone;
+	/* an OPEN that had no room beside its datagram goes with it */
+	do {
+		b = cv_txq_take(&s->txq);
+		cv_session_drop(s, why, b->dgrams);
+		opens |= b->opens != 0;
+		alone = b->opens && !b->dgrams;
+		cv_buf_free(&s->node->pool, b);
+	} while (alone && s->txq.q.head && !cv_session_up(s));
 	if (opens) {
 		cv_session_new_epoch(s);
-		if (cv_session_up(s))
-			cv_session_open_pinned(s, now);
+		cv_session_open_pinned(s, now);
 	}
 }
 
@@ -50,47 +55,70 @@ void cv_session_expire(struct cv_session *s, cv_time now)
 		drop_head(s, CV_DROP_NO_SESSION, now);
 }
 
+static struct cv_frame open_frame(const struct cv_flow *f, uint64_t id)
+{
+	return (struct cv_frame){
+		.type = CV_FRAME_OPEN,
+		.kind = f->kind,
+		.flow = id,
+		.len = (uint32_t)strlen(f->target),
+		.data = (uint8_t *)(uintptr_t)f->target,
+	};
+}
+
 /* ask the peer for the flow, unless it was asked or has it already */
 void cv_session_open(struct cv_session *s, struct cv_end *e, cv_time now)
 {
 	struct cv_flow *f = cv_end_flow(e);
-	if (!e->side || f->state != CV_FLOW_OPENING || f->epoch == s->epoch)
+	if (!e->side || f->state != CV_FLOW_OPENING || f->epoch == s->epoch ||
+		!cv_session_up(s))
 		return;
-	struct cv_frame open = {
-		.type = CV_FRAME_OPEN,
-		.kind = f->kind,
-		.flow = e->id,
-		.len = (uint32_t)strlen(f->target),
-		.data = (uint8_t *)(uintptr_t)f->target,
-	};
+	struct cv_frame open = open_frame(f, e->id);
 	if (!cv_txq_open(&s->txq, &s->node->pool, &open, now))
 		f->epoch = s->epoch;
+	cv_node_dirty(s->node, s->link);
+}
+
+/* no session yet: each train waits with an OPEN of its own in front of it */
+static uint64_t hold(struct cv_session *s, struct cv_end *e,
+	const struct cv_frame *train, cv_time now)
+{
+	struct cv_frame open;
+	if (e->side)
+		open = open_frame(cv_end_flow(e), e->id);
+	return cv_txq_hold(
+		&s->txq, &s->node->pool, e->side ? &open : NULL, train, now);
+}
+
+static uint64_t enqueue(struct cv_session *s, struct cv_end *e,
+	const struct cv_frame *train, cv_time now)
+{
+	cv_session_open(s, e, now);
+	return cv_txq_put(&s->txq, &s->node->pool, train,
+		s->link->blocked ? CV_CHUNK_BLOCKED : CV_PACKET_MAX, now);
+}
+
+static void count(struct cv_stats *st, uint64_t n, uint32_t bytes)
+{
+	st->tx_dgrams += n;
+	st->tx_dgram_bytes += bytes;
 }
 
 int cv_session_dgram(struct cv_session *s, struct cv_end *e,
 	const struct cv_frame *train, cv_time now)
 {
-	bool up = cv_session_up(s);
-	bool idle = !s->txq.q.head;
-	uint32_t limit = CV_PACKET_MAX;
-	uint64_t n = cv_frame_count(train);
+	bool up = cv_session_up(s), idle = !s->txq.q.head;
+	uint64_t n = cv_frame_count(train), lost;
 	struct cv_frame f = *train;
 
-	if (!up)
-		limit = 1; /* a chunk each, so that the newest can be kept */
-	else if (s->link->blocked)
-		limit = CV_CHUNK_BLOCKED;
-	s->stats.tx_dgrams += n;
-	s->stats.tx_dgram_bytes += train->len;
-	s->node->stats.tx_dgrams += n;
-	s->node->stats.tx_dgram_bytes += train->len;
+	count(&s->stats, n, train->len);
+	count(&s->node->stats, n, train->len);
 	if (s->node->draining) {
 		cv_session_drop(s, CV_DROP_NO_SESSION, n);
 		return 0;
 	}
-	cv_session_open(s, e, now);
 	f.flow = e->id;
-	uint64_t lost = cv_txq_put(&s->txq, &s->node->pool, &f, limit, now);
+	lost = up ? enqueue(s, e, &f, now) : hold(s, e, &f, now);
 	if (lost)
 		cv_session_drop(s, CV_DROP_NO_BUFFER, lost);
 	if (!up || s->link->blocked)

@@ -8,13 +8,12 @@
 enum cv_drop {
 	CV_DROP_NONE,
 	/* datagrams on their way to a peer */
-	CV_DROP_AGED,         /* waited longer than --max-age */
-	CV_DROP_QUEUE_FULL,   /* more bytes than a session may queue */
-	CV_DROP_NO_BUFFER,    /* memory ceiling */
-	CV_DROP_NO_SESSION,   /* no session came up in time */
-	CV_DROP_LINK_LOST,    /* the link went away with it */
-	CV_DROP_FLOW_LIMIT,   /* flow table full of active flows */
-	CV_DROP_REFUSED_FLOW, /* the peer refused its flow */
+	CV_DROP_AGED,       /* waited longer than --max-age */
+	CV_DROP_QUEUE_FULL, /* more bytes than a session may queue */
+	CV_DROP_NO_BUFFER,  /* memory ceiling */
+	CV_DROP_NO_SESSION, /* no session came up in time */
+	CV_DROP_LINK_LOST,  /* the link went away with it */
+	CV_DROP_FLOW_LIMIT, /* flow table full of active flows */
 	/* packets from a link */
 	CV_DROP_MALFORMED,     /* neither a packet nor a frame */
 	CV_DROP_BAD_MAC,       /* not meant for this key */
@@ -29,7 +28,6 @@ enum cv_drop {
 	/* datagrams from a peer */
 	CV_DROP_LATE,         /* the network took too long */
 	CV_DROP_UNKNOWN_FLOW, /* not open here */
-	CV_DROP_DENIED,       /* target not allowed */
 	/* datagrams at an edge */
 	CV_DROP_UNREACHABLE, /* ICMP: nobody there */
 	CV_DROP_TOO_BIG,     /* larger than the path takes */

@@ -81,6 +81,9 @@ static void unset(struct cv_timers *t, struct cv_timer *x)
 
 void cv_timer_set(struct cv_timers *t, struct cv_timer *x, cv_time when)
 {
+	/* set again from a run, it waits for the next one */
+	if (when <= t->running)
+		when = t->running + 1;
 	if (x->place && x->when == when)
 		return;
 	if (x->place)
@@ -97,12 +100,11 @@ cv_time cv_timers_next(const struct cv_timers *t)
 
 void cv_timers_run(struct cv_timers *t, cv_time now)
 {
-	/* a timer set again for now waits for the next run */
-	for (size_t n = t->count; n && t->count; n--) {
+	t->running = now;
+	while (t->count && t->heap[0]->when <= now) {
 		struct cv_timer *x = t->heap[0];
-		if (x->when > now)
-			break;
 		unset(t, x);
 		x->fire(x, now);
 	}
+	t->running = 0;
 }

@@ -15,6 +15,7 @@ struct cv_timers {
 	const struct cv_env *env;
 	struct cv_timer **heap;
 	size_t count, size;
+	cv_time running; /* the run under way, or 0 */
 };
 
 /** cv_timers_init(), cv_timers_clear() - an empty heap; give it back */

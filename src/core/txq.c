@@ -3,15 +3,10 @@
 
 #include <string.h>
 
-/* the chunk to append to: the newest one if it is young and has room */
-static struct cv_buf *tail(struct cv_txq *t, struct cv_pool *pool, size_t need,
-	uint32_t limit, cv_time now)
+static struct cv_buf *begin_chunk(
+	struct cv_txq *t, struct cv_pool *pool, cv_time now)
 {
-	struct cv_buf *b = t->q.tail;
-	if (b && b->len < limit && cv_buf_room(b) >= need &&
-		now - b->time <= CV_CHUNK_SPAN)
-		return b;
-	b = cv_buf_large(pool);
+	struct cv_buf *b = cv_buf_large(pool);
 	if (!b)
 		return NULL;
 	b->time = now;
@@ -21,6 +16,17 @@ static struct cv_buf *tail(struct cv_txq *t, struct cv_pool *pool, size_t need,
 	t->seg = 0;
 	cv_bufq_push(&t->q, b);
 	return b;
+}
+
+/* the chunk to append to: the newest one if it is young and has room */
+static struct cv_buf *tail(struct cv_txq *t, struct cv_pool *pool, size_t need,
+	uint32_t limit, cv_time now)
+{
+	struct cv_buf *b = t->q.tail;
+	if (b && b->len < limit && cv_buf_room(b) >= need &&
+		now - b->time <= CV_CHUNK_SPAN)
+		return b;
+	return begin_chunk(t, pool, now);
 }
 
 static void append(struct cv_txq *t, struct cv_buf *b, const void *p, size_t n)
@@ -51,7 +57,7 @@ static uint32_t put_some(
 	struct cv_txq *t, struct cv_buf *b, const struct cv_frame *f)
 {
 	bool joins =
-		t->seg && t->flow == f->flow &&
+		t->seg && f->seg && t->flow == f->flow &&
 		(t->seg == f->seg || (f->len == f->seg && f->len < t->seg));
 	if (!joins)
 		begin_train(t, b, f->flow, f->seg);
@@ -86,6 +92,21 @@ uint64_t cv_txq_put(struct cv_txq *t, struct cv_pool *pool,
 	return 0;
 }
 
+uint64_t cv_txq_hold(struct cv_txq *t, struct cv_pool *pool,
+	const struct cv_frame *open, const struct cv_frame *train, cv_time now)
+{
+	struct cv_buf *b = begin_chunk(t, pool, now);
+	if (!b)
+		return cv_frame_count(train);
+	if (open) {
+		size_t n = cv_frame_put_open(cv_buf_end(b), open);
+		b->len += (uint32_t)n;
+		t->q.bytes += n;
+		b->opens++;
+	}
+	return cv_txq_put(t, pool, train, CV_PACKET_MAX, now);
+}
+
 int cv_txq_open(struct cv_txq *t, struct cv_pool *pool,
 	const struct cv_frame *f, cv_time now)
 {
@@ -111,6 +132,15 @@ int cv_txq_frame(struct cv_txq *t, struct cv_pool *pool,
 	t->q.bytes += n;
 	t->seg = 0;
 	return 0;
+}
+
+void cv_txq_restamp(struct cv_txq *t, cv_time now)
+{
+	struct cv_frame f = { .type = CV_FRAME_TIME, .time = (uint32_t)now };
+	for (struct cv_buf *b = t->q.head; b; b = b->next) {
+		b->time = now;
+		cv_frame_put(cv_buf_data(b), &f);
+	}
 }
 
 struct cv_buf *cv_txq_take(struct cv_txq *t)

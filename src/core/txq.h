@@ -33,6 +33,15 @@ struct cv_txq {
 uint64_t cv_txq_put(struct cv_txq *, struct cv_pool *,
 	const struct cv_frame *train, uint32_t limit, cv_time now);
 
+/**
+ * cv_txq_hold() - Keep a train for a session to come, in a chunk of its own
+ * @open:	OPEN frame to go in front of it, or NULL
+ *
+ * Return: as cv_txq_put()
+ */
+uint64_t cv_txq_hold(struct cv_txq *, struct cv_pool *,
+	const struct cv_frame *open, const struct cv_frame *train, cv_time now);
+
 /** cv_txq_open() - Append an OPEN frame; 0 or CULVERT_ENOMEM */
 int cv_txq_open(struct cv_txq *, struct cv_pool *, const struct cv_frame *,
 	cv_time now);
@@ -40,6 +49,11 @@ int cv_txq_open(struct cv_txq *, struct cv_pool *, const struct cv_frame *,
 /** cv_txq_frame() - Append a short frame, such as CLOSE, likewise */
 int cv_txq_frame(struct cv_txq *, struct cv_pool *, const struct cv_frame *,
 	cv_time now);
+
+/**
+ * cv_txq_restamp() - What was held for a session counts as arrived @now
+ */
+void cv_txq_restamp(struct cv_txq *, cv_time now);
 
 /** cv_txq_take() - The oldest chunk, or NULL; the caller owns it */
 struct cv_buf *cv_txq_take(struct cv_txq *);

@@ -26,6 +26,7 @@ struct cv_udp_port {
 	ev_timer reopen;
 	struct cv_flow *last;
 	struct sockaddr_storage last_from;
+	struct cv_addr last_to;
 };
 
 static struct cv_udp_port *port_of(struct cv_edge *e)
@@ -58,15 +59,20 @@ static struct cv_flow *flow_of(
 	struct cv_udp_port *p, const struct cv_udp_msg *m, cv_time now)
 {
 	struct cv_node *node = &p->loop->node;
+	const struct cv_addr none = { 0 };
 	struct cv_addr from;
 	if (p->last && same_from(m->from, &p->last_from) &&
-		cv_addr_equal(&m->to, &p->last->dst))
+		cv_addr_equal(&m->to, &p->last_to))
 		return p->last;
 	cv_sock_from(m->from, &from);
 	struct cv_flow *f = cv_flow_find(&node->flows, &p->edge, &from, &m->to);
+	/* the known client's flow was opened before it asked any address */
+	if (!f && cv_addr_equal(&from, &p->peer))
+		f = cv_flow_find(&node->flows, &p->edge, &from, &none);
 	if (!f)
 		f = open_flow(p, &from, &m->to, now);
 	p->last = f;
+	p->last_to = m->to;
 	p->last_from = *m->from;
 	return f;
 }
@@ -81,7 +87,10 @@ static struct cv_end *input(struct cv_udp_sock *s, unsigned n)
 		struct cv_udp_msg m;
 		cv_udp_msg(s->udp, i, &m);
 		struct cv_flow *f = flow_of(p, &m, now);
-		if (f && cv_flow_send(node, &f->end[0], &m.train, now))
+		if (!f)
+			node->stats.drop[CV_DROP_FLOW_LIMIT] +=
+				cv_frame_count(&m.train);
+		else if (cv_flow_send(node, &f->end[0], &m.train, now))
 			blocked = &f->end[0];
 	}
 	return blocked;

@@ -13,13 +13,16 @@
 #include "loop/sock.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 enum {
 	HELD_DGRAMS = 64, /* of a flow whose target is being resolved */
 	HELD_BYTES = 128 << 10,
+	KEPT_BACK = 64, /* descriptors that flows leave alone */
 };
 
 struct held {
@@ -50,6 +53,7 @@ struct cv_udp_out {
 	struct cv_udp_io *udp;
 	const struct cv_policy *policy;
 	char to[CV_URL_TEXT];
+	int fds; /* descriptors below this are for flows */
 };
 
 static struct cv_udp_out *out_of(struct cv_edge *e)
@@ -126,6 +130,11 @@ static int connect_to(struct cv_udp_out *o, struct target *t,
 		return CULVERT_EREFUSED;
 	}
 	int fd = cv_udp_socket(&op->bind, addr);
+	if (fd >= o->fds) { /* the rest is for links and for being asked */
+		close(fd);
+		fd = -1;
+		errno = EMFILE;
+	}
 	if (fd < 0) {
 		int e = errno;
 		log_refusal(o, t->end, &op->url, addr, strerror(e));
@@ -310,12 +319,16 @@ static const struct cv_edge_ops ops = {
 struct cv_udp_out *cv_udp_out_new(
 	struct cv_udp_io *io, const struct cv_policy *policy, const char *to)
 {
+	struct rlimit limit;
 	struct cv_udp_out *o = calloc(1, sizeof *o);
 	if (!o)
 		return NULL;
 	o->loop = cv_udp_io_loop(io);
 	o->udp = io;
 	o->policy = policy;
+	o->fds = INT_MAX;
+	if (!getrlimit(RLIMIT_NOFILE, &limit) && limit.rlim_cur < INT_MAX)
+		o->fds = (int)limit.rlim_cur - KEPT_BACK;
 	strcpy(o->to, to);
 	o->edge.ops = &ops;
 	o->edge.node = &o->loop->node;

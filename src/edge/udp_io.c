@@ -405,7 +405,7 @@ static size_t drain(struct cv_udp_sock *s)
 		return 0;
 	}
 	for (int i = 0; i < n; i++)
-		bytes += io->in[i].msg_len;
+		bytes += io->in[i].msg_len + CV_UDP_OVERHEAD;
 	cv_list_append(&io->paused, &s->paused);
 	s->input(s, (unsigned)n);
 	return bytes;

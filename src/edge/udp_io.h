@@ -11,7 +11,8 @@ enum {
 	CV_UDP_SLOTS = 64,              /* datagrams or trains of one read */
 	CV_UDP_DRAIN = 8,               /* of one read behind a blocked link */
 	CV_UDP_DRAIN_BYTES = 512 << 10, /* of all reads behind it, per ... */
-	CV_UDP_DRAIN_MS = 4,            /* ... this time */
+	CV_UDP_OVERHEAD = 64,    /* what a datagram counts beside its bytes */
+	CV_UDP_DRAIN_MS = 4,     /* ... this time */
 	CV_UDP_SEGMENTS = 64,    /* of one GSO send: the kernel's limit */
 	CV_UDP_BATCH = 64,       /* messages waiting to be sent */
 	CV_UDP_BUFFER = 4 << 20, /* socket buffers asked for */

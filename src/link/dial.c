@@ -6,7 +6,7 @@
  * turn, families alternating, the next one started 250 ms after the last
  * (RFC 8305); the first that connects wins.  Between attempts the wait grows
  * from 0.1 s to 10 s, with jitter; traffic that wants to go out cuts it short
- * to 0.1 s, but not where a connection was had and the handshake failed.
+ * to 0.1 s, or, where a connection was had and the handshake failed, to 2 s.
  */
 #include "link/dial.h"
 
@@ -211,9 +211,9 @@ static void on_wait_over(struct ev_loop *ev, ev_timer *w, int events)
 static cv_time least_wait(const struct cv_dialer *d)
 {
 	cv_time wait = CV_DIAL_MIN;
-	for (unsigned n = d->session->failures; n && wait < CV_DIAL_MAX; n--)
+	for (unsigned n = d->session->failures; n && wait < CV_DIAL_FAILED; n--)
 		wait *= 2;
-	return wait < CV_DIAL_MAX ? wait : CV_DIAL_MAX;
+	return wait < CV_DIAL_FAILED ? wait : CV_DIAL_FAILED;
 }
 
 void cv_dialer_kick(struct cv_dialer *d)

@@ -38,6 +38,7 @@ struct tcp {
 	size_t helping;
 	struct cv_buf *rest; /* of a record cut by the end of a read */
 	bool reading, dead;  /* closed by the node while it reads */
+	int broken;          /* error of a write, until the loop turns */
 	struct cv_tcp_listener *listener;
 	struct cv_list stranger; /* of its listener, until it is trusted */
 };
@@ -163,21 +164,24 @@ static void flush(struct cv_link *link, cv_time now)
 	}
 	t->helping = HELPING_MIN;
 	link->blocked = true;
-	/* a broken socket reports itself as readable */
-	if (!r)
-		ev_io_start(t->loop->ev, &t->tx);
+	ev_io_start(t->loop->ev, &t->tx);
+	if (r < 0) { /* not from within a call of the node's */
+		t->broken = errno;
+		ev_feed_event(t->loop->ev, &t->tx, EV_WRITE);
+	}
 }
 
 static void on_writable(struct ev_loop *ev, ev_io *w, int events)
 {
 	struct tcp *t = w->data;
 	(void)events;
-	int r = write_out(t);
-	if (!r)
+	int r = t->broken ? -1 : write_out(t);
+	if (r < 0)
+		die(t, strerror(t->broken ? t->broken : errno));
+	if (r <= 0)
 		return;
 	ev_io_stop(ev, w);
-	if (r > 0)
-		cv_node_writable(&t->loop->node, &t->link);
+	cv_node_writable(&t->loop->node, &t->link);
 }
 
 /* packets of one read; 0, or why the stream is lost */
@@ -193,7 +197,9 @@ static const char *records(struct tcp *t, uint8_t **p, uint8_t *end)
 		int drop = cv_node_input(node, &t->link, packet, len, now);
 		if (t->link.trusted)
 			max = CV_PACKET_MAX;
-		if (t->dead || !drop || t->link.trusted)
+		/* a cookie is an answer: the next initiation comes here */
+		if (t->dead || !drop || t->link.trusted ||
+			drop == CV_DROP_UNDER_LOAD)
 			continue;
 		return drop == CV_DROP_PLAIN
 			       ? "one end uses --plain and the other does not"

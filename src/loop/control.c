@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -35,6 +36,7 @@ struct client {
 struct cv_control {
 	struct cv_loop *loop;
 	ev_io io;
+	ev_timer pause; /* out of descriptors */
 	struct sockaddr_un at;
 	char name[64];
 	struct client client[CV_CONTROL_CLIENTS];
@@ -151,12 +153,24 @@ static struct client *free_slot(struct cv_control *k)
 	return NULL;
 }
 
+static void on_pause_over(struct ev_loop *ev, ev_timer *w, int events)
+{
+	struct cv_control *k = w->data;
+	(void)events;
+	ev_timer_set(w, 0.1, 0.);
+	ev_io_start(ev, &k->io);
+}
+
 static void on_accept(struct ev_loop *ev, ev_io *w, int events)
 {
 	struct cv_control *k = w->data;
 	struct client *c = free_slot(k);
 	(void)events;
 	int fd = accept4(w->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	if (fd < 0 && errno != EAGAIN && errno != EINTR) {
+		ev_io_stop(ev, w);
+		ev_timer_start(ev, &k->pause);
+	}
 	if (fd < 0)
 		return;
 	if (!c || !is_ours(fd)) {
@@ -173,9 +187,13 @@ static void on_accept(struct ev_loop *ev, ev_io *w, int events)
 
 static int dial(const struct sockaddr_un *at)
 {
+	const struct timeval limit = { .tv_sec = 3 };
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -1;
+	/* a node that is stopped keeps nobody waiting for ever */
+	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
 	if (!connect(fd, (const struct sockaddr *)at, sizeof *at))
 		return fd;
 	int e = errno;
@@ -247,7 +265,8 @@ struct cv_control *cv_control_new(struct cv_loop *l, const char *name)
 		return NULL;
 	}
 	ev_io_init(&k->io, on_accept, fd, EV_READ);
-	k->io.data = k;
+	ev_timer_init(&k->pause, on_pause_over, 0.1, 0.);
+	k->io.data = k->pause.data = k;
 	ev_io_start(l->ev, &k->io);
 	return k;
 }
@@ -261,6 +280,7 @@ void cv_control_free(struct cv_control *k)
 			hang_up(&k->client[i]);
 	}
 	ev_io_stop(k->loop->ev, &k->io);
+	ev_timer_stop(k->loop->ev, &k->pause);
 	close(k->io.fd);
 	unlink(k->at.sun_path);
 	free(k);

@@ -115,8 +115,7 @@ fail:
 
 static void finish(struct cv_query *q)
 {
-	if (q->answer)
-		q->answer(q->user, q->addr, q->n, q->why);
+	q->answer(q->user, q->addr, q->n, q->why);
 	free(q);
 }
 
@@ -153,6 +152,10 @@ static void on_answer(
 		interleave(q);
 	}
 	ares_freeaddrinfo(info);
+	if (!q->answer) {
+		free(q);
+		return;
+	}
 	q->why = q->n ? NULL : ares_strerror(status);
 	/* not from within a call of ours: the loop hands the answer over */
 	ev_timer_start(q->loop->ev, &q->later);
