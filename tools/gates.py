@@ -203,6 +203,47 @@ def gate_pictured():
             yield path
 
 
+def complaints(command, pattern):
+    r = subprocess.run(command, cwd=TOP, capture_output=True, text=True)
+    for line in (r.stdout + r.stderr).splitlines():
+        if re.search(pattern, line):
+            yield line
+
+
+def gate_manual():
+    """manual pages are sound mdoc"""
+    yield from complaints(["mandoc", "-Tlint", "-Wwarning",
+                           *files("man", ends=(".1", ".3", ".5", ".7"))],
+                          "WARNING|ERROR")
+
+
+def gate_shell():
+    """shellcheck finds nothing"""
+    yield from complaints(["shellcheck", "-f", "gcc", "-S", "warning",
+                           *files("tools", ends=(".sh",)), ".ci/run"], ":")
+
+
+def gate_cppcheck():
+    """cppcheck finds nothing"""
+    yield from complaints(
+        ["cppcheck", "--quiet", "--enable=warning,performance,portability",
+         "--std=c11", "-Isrc", "-Iinclude", '-DCV_VERSION="0"',
+         "-D_GNU_SOURCE", "src", "cli"], r"warning:|error:")
+
+
+def gate_tidy():
+    """clang-tidy finds nothing"""
+    sources = files("src", "cli", ends=(".c",))
+    halves = [subprocess.Popen(
+        ["clang-tidy", "-p", BUILD, "--quiet", *sources[i::2]], cwd=TOP,
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        for i in range(2)]
+    for p in halves:
+        for line in p.communicate()[0].splitlines():
+            if re.search(r"(error|warning):", line):
+                yield line
+
+
 def main():
     gates = [(n, f) for n, f in sorted(globals().items())
              if n.startswith("gate_")]

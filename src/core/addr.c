@@ -99,9 +99,10 @@ static int parse_v6(const char *s, uint8_t ip[16])
 			return CULVERT_ESYNTAX;
 		cv_put16(out + n, (uint16_t)v);
 		n += 2;
-		if (*s == ':' && s[1] != ':' && *++s == '\0')
-			return CULVERT_ESYNTAX;
-		else if (*s && *s != ':' && s[-1] != ':')
+		/* one colon leads to another group, two were met above */
+		bool colon = *s == ':' && s[1] != ':';
+		s += colon;
+		if (colon ? !*s : *s && *s != ':')
 			return CULVERT_ESYNTAX;
 	}
 	if (gap < 0 ? n != 16 : n > 14)

@@ -62,7 +62,7 @@ static uint32_t put_some(
 	if (!joins)
 		begin_train(t, b, f->flow, f->seg);
 	uint32_t n = f->len, room = (uint32_t)cv_buf_room(b);
-	if (n > room)
+	if (f->seg && n > room)
 		n = room / f->seg * f->seg;
 	append(t, b, f->data, n);
 	t->train += n;

@@ -122,7 +122,7 @@ static void finish(struct cv_query *q)
 /* families alternate, in the order in which they came (RFC 8305) */
 static void interleave(struct cv_query *q)
 {
-	struct cv_addr out[ADDRS];
+	struct cv_addr out[ADDRS] = { 0 };
 	unsigned n = 0, i[2] = { 0, 0 };
 	uint8_t family = q->n ? q->addr[0].family : 0;
 	while (n < q->n) {
