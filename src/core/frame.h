@@ -50,6 +50,7 @@ enum {
 	CV_VARINT_MAX = 8,
 	/* type, flow, segment size, length in the four-byte form */
 	CV_DGRAM_HEAD = 1 + 8 + 4 + 4,
+	CV_OPEN_HEAD = 1 + 8 + 1 + 4, /* type, flow, kind, length */
 };
 
 /** cv_frame_count() - datagrams in a DGRAM frame; an empty one counts */

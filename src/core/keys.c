@@ -46,7 +46,7 @@ static void check_instance(
 {
 	if (s->instance == k->hello.instance)
 		return;
-	bool first = !s->instance;
+	bool first = !s->instance, orphans = false;
 	s->instance = k->hello.instance;
 	s->late.known = false;
 	if (first)
@@ -56,12 +56,16 @@ static void check_instance(
 		l = next) {
 		struct cv_flow *f = CV_CONTAINER(l, struct cv_flow, peers);
 		next = l->next;
+		orphans |= f->end[0].session == s;
 		if (f->end[0].session == s)
 			cv_flow_close(
 				s->node, f, &f->end[0], CV_RESET_DONE, now);
 		else
 			f->state = CV_FLOW_OPENING;
 	}
+	/* the peer numbers its flows anew: theirs must not meet new ones */
+	if (orphans)
+		cv_session_drop_queue(s, CV_DROP_LINK_LOST);
 }
 
 void cv_keys_confirmed(struct cv_session *s, struct cv_keys *k, cv_time now)

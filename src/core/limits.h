@@ -12,14 +12,15 @@ enum {
 	CV_FRAMES_MAX = CV_PACKET_MAX - 32, /* what fits between these */
 	CV_HEADROOM = 64, /* in front of a packet: record, header */
 	CV_TAILROOM = 32, /* behind it: tag */
-	CV_SMALL = 1024,  /* capacity of a small buffer */
+	CV_SMALL = 448,   /* frames in a small buffer: its packet fits what
+			     is taken from a stranger */
 
 	/* queues */
 	CV_CHUNK_BLOCKED = 16 << 10, /* bytes a chunk grows to behind a
 					blocked link: what may be late */
 	CV_TXQ_BYTES = 8 << 20,      /* a session's datagram queue */
 	CV_HOLD_DGRAMS = 64,         /* kept while there is no session yet */
-	CV_CTL_BUFS = 64,            /* a session's control queue, in buffers */
+	CV_CTL_BUFS = 128,           /* a session's control queue, in buffers */
 	CV_REPLY_BUFS = 8,           /* stateless replies of a link */
 	CV_OUT_BUFS = 64,            /* packets of one output call */
 	CV_OUT_BYTES = 256 << 10,    /* bytes of one output call */

@@ -405,12 +405,12 @@ void cv_flow_refused(struct cv_node *n, struct cv_end *e, int err, cv_time now)
 	cv_flow_close(n, cv_end_flow(e), NULL, cv_reset_of(err), now);
 }
 
-void cv_flow_pin(struct cv_flow *f, cv_time now)
+void cv_flow_pin(struct cv_flow *f)
 {
 	struct cv_session *s = f->end[1].session;
 	cv_flow_keep(f);
 	if (!s)
 		return;
 	cv_list_prepend(&s->flows, &f->peers);
-	cv_session_open(s, &f->end[1], now);
+	cv_session_open(s, &f->end[1]);
 }

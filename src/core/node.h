@@ -127,7 +127,7 @@ struct cv_flow *cv_node_flow(struct cv_node *, enum cv_kind,
 bool cv_node_give_way(struct cv_node *, struct cv_flow *f, cv_time now);
 
 /** cv_flow_pin() - A static mapping: never idle, opened before it is used */
-void cv_flow_pin(struct cv_flow *, cv_time now);
+void cv_flow_pin(struct cv_flow *);
 
 /** cv_flow_send() - A train from one end of a flow to the other
  * Return: 0, or 1 if it waits behind a blocked link

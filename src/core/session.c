@@ -36,7 +36,7 @@ void cv_session_drop(struct cv_session *s, enum cv_drop why, uint64_t n)
 	s->node->stats.drop[why] += n;
 }
 
-static void drop_queue(struct cv_session *s, enum cv_drop why)
+void cv_session_drop_queue(struct cv_session *s, enum cv_drop why)
 {
 	struct cv_buf *b;
 	while ((b = cv_txq_take(&s->txq))) {
@@ -60,7 +60,7 @@ void cv_session_free(struct cv_session *s)
 	cv_keys_drop(s, &s->cur);
 	cv_keys_drop(s, &s->prev);
 	cv_keys_drop(s, &s->next);
-	drop_queue(s, CV_DROP_LINK_LOST);
+	cv_session_drop_queue(s, CV_DROP_LINK_LOST);
 	cv_bufq_clear(&s->ctl, &node->pool);
 	cv_timer_set(&node->timers, &s->timer, CV_NEVER);
 	cv_htab_del(&node->by_pub, &s->by_pub);
@@ -78,14 +78,14 @@ bool cv_session_up(const struct cv_session *s)
 }
 
 /* static mappings are opened unasked; they lead the list of flows */
-void cv_session_open_pinned(struct cv_session *s, cv_time now)
+void cv_session_open_pinned(struct cv_session *s)
 {
 	for (struct cv_list *l = s->flows.next; l != &s->flows; l = l->next) {
 		struct cv_flow *f = CV_CONTAINER(l, struct cv_flow, peers);
 		if (!f->pinned)
 			break;
 		if (f->end[1].session == s)
-			cv_session_open(s, &f->end[1], now);
+			cv_session_open(s, &f->end[1]);
 	}
 }
 
@@ -103,7 +103,7 @@ void cv_session_ready(struct cv_session *s, cv_time now)
 	}
 	s->ready = true;
 	s->failures = 0;
-	cv_session_open_pinned(s, now);
+	cv_session_open_pinned(s);
 	cv_node_dirty(s->node, s->link);
 }
 
@@ -139,7 +139,10 @@ void cv_session_link_up(struct cv_session *s, struct cv_link *link, cv_time now)
 
 void cv_session_link_down(struct cv_session *s, cv_time now)
 {
-	if (!s->ready)
+	/* what was queued for this link relies on OPENs that went with it */
+	if (s->ready)
+		cv_session_drop_queue(s, CV_DROP_LINK_LOST);
+	else
 		s->failures++;
 	s->link = NULL;
 	s->ready = false;
@@ -197,8 +200,7 @@ static void check_alive(struct cv_session *s, cv_time now)
 	const char *why = NULL;
 	if (!s->ready) {
 		if (now - s->hs_sent >= CV_HANDSHAKE_TIMEOUT)
-			why = "no answer to the handshake: wrong key, or "
-			      "only one end uses --plain";
+			why = "no answer to the handshake within 5 s";
 	} else if (now - s->rx_at >= CV_DEAD) {
 		why = "the peer fell silent";
 	} else if (now - s->rx_at >= CV_HEARTBEAT && !s->ping_at) {

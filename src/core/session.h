@@ -117,10 +117,11 @@ void cv_session_link_up(struct cv_session *, struct cv_link *, cv_time now);
 void cv_session_link_down(struct cv_session *, cv_time now);
 bool cv_session_up(const struct cv_session *);
 void cv_session_ready(struct cv_session *, cv_time now);
-void cv_session_open_pinned(struct cv_session *, cv_time now);
+void cv_session_open_pinned(struct cv_session *);
 void cv_session_schedule(struct cv_session *, cv_time now);
 void cv_session_want(struct cv_session *, cv_time now);
 void cv_session_drop(struct cv_session *, enum cv_drop, uint64_t n);
+void cv_session_drop_queue(struct cv_session *, enum cv_drop);
 void cv_session_new_epoch(struct cv_session *);
 
 /* keys.c: the three key pairs */
@@ -146,7 +147,7 @@ int cv_session_input(struct cv_keys *, struct cv_link *, uint8_t *p, size_t len,
 /* session_tx.c: frames out */
 void cv_session_control(
 	struct cv_session *, const struct cv_frame *, cv_time now);
-void cv_session_open(struct cv_session *, struct cv_end *, cv_time now);
+int cv_session_open(struct cv_session *, struct cv_end *);
 int cv_session_dgram(struct cv_session *, struct cv_end *,
 	const struct cv_frame *train, cv_time now);
 void cv_session_goodbye(struct cv_session *, cv_time now);

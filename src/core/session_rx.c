@@ -96,7 +96,7 @@ static void on_reset(struct cv_session *s, struct cv_frame *f, cv_time now)
 		flow->state = CV_FLOW_OPENING;
 		flow->epoch = s->epoch - 1;
 		if (flow->pinned)
-			cv_session_open(s, &flow->end[1], now);
+			cv_session_open(s, &flow->end[1]);
 		return;
 	}
 	if (flow->end[1].session == s && f->value != CV_RESET_DONE)

@@ -3,43 +3,44 @@
 
 #include <string.h>
 
+/* room for a control frame of up to @need bytes, or NULL */
+static struct cv_buf *control_room(struct cv_session *s, size_t need)
+{
+	struct cv_buf *b = s->ctl.tail;
+	if (b && cv_buf_room(b) >= need)
+		return b;
+	b = s->ctl.count < CV_CTL_BUFS ? cv_buf_small(&s->node->pool) : NULL;
+	if (b)
+		cv_bufq_push(&s->ctl, b);
+	return b;
+}
+
+static void control_took(struct cv_session *s, struct cv_buf *b, size_t n)
+{
+	b->len += (uint32_t)n;
+	s->ctl.bytes += n;
+	cv_node_dirty(s->node, s->link);
+}
+
 void cv_session_control(
 	struct cv_session *s, const struct cv_frame *f, cv_time now)
 {
-	struct cv_node *node = s->node;
-	struct cv_buf *b = s->ctl.tail;
 	(void)now;
-	if (!s->link)
-		return;
-	if (!b || cv_buf_room(b) < 24) {
-		b = s->ctl.count < CV_CTL_BUFS ? cv_buf_small(&node->pool)
-					       : NULL;
-		if (!b)
-			return;
-		cv_bufq_push(&s->ctl, b);
-	}
-	size_t n = cv_frame_put(cv_buf_end(b), f);
-	b->len += (uint32_t)n;
-	s->ctl.bytes += n;
-	cv_node_dirty(node, s->link);
+	struct cv_buf *b = s->ready ? control_room(s, 24) : NULL;
+	if (b)
+		control_took(s, b, cv_frame_put(cv_buf_end(b), f));
 }
 
-static void drop_head(struct cv_session *s, enum cv_drop why, cv_time now)
+static void drop_head(struct cv_session *s, enum cv_drop why)
 {
-	struct cv_buf *b;
-	bool opens = false, alone;
+	uint32_t n;
 	/* an OPEN that had no room beside its datagram goes with it */
 	do {
-		b = cv_txq_take(&s->txq);
-		cv_session_drop(s, why, b->dgrams);
-		opens |= b->opens != 0;
-		alone = b->opens && !b->dgrams;
+		struct cv_buf *b = cv_txq_take(&s->txq);
+		n = b->dgrams;
+		cv_session_drop(s, why, n);
 		cv_buf_free(&s->node->pool, b);
-	} while (alone && s->txq.q.head && !cv_session_up(s));
-	if (opens) {
-		cv_session_new_epoch(s);
-		cv_session_open_pinned(s, now);
-	}
+	} while (!n && s->txq.q.head);
 }
 
 void cv_session_expire(struct cv_session *s, cv_time now)
@@ -47,12 +48,12 @@ void cv_session_expire(struct cv_session *s, cv_time now)
 	bool up = cv_session_up(s);
 	cv_time age = up ? s->node->max_age : CV_HOLD_AGE;
 	while (s->txq.q.head && now - s->txq.q.head->time > age)
-		drop_head(s, up ? CV_DROP_AGED : CV_DROP_NO_SESSION, now);
+		drop_head(s, up ? CV_DROP_AGED : CV_DROP_NO_SESSION);
 	while (s->txq.q.bytes > CV_TXQ_BYTES)
-		drop_head(s, CV_DROP_QUEUE_FULL, now);
+		drop_head(s, CV_DROP_QUEUE_FULL);
 	/* what is held for a session to come is little, and the newest */
 	while (!up && s->txq.q.count > CV_HOLD_DGRAMS)
-		drop_head(s, CV_DROP_NO_SESSION, now);
+		drop_head(s, CV_DROP_NO_SESSION);
 }
 
 static struct cv_frame open_frame(const struct cv_flow *f, uint64_t id)
@@ -66,17 +67,23 @@ static struct cv_frame open_frame(const struct cv_flow *f, uint64_t id)
 	};
 }
 
-/* ask the peer for the flow, unless it was asked or has it already */
-void cv_session_open(struct cv_session *s, struct cv_end *e, cv_time now)
+/*
+ * Ask the peer for the flow, unless it was asked or has it already.  Control
+ * frames overtake datagrams and do not age, so the OPEN comes first.
+ */
+int cv_session_open(struct cv_session *s, struct cv_end *e)
 {
 	struct cv_flow *f = cv_end_flow(e);
 	if (!e->side || f->state != CV_FLOW_OPENING || f->epoch == s->epoch ||
 		!cv_session_up(s))
-		return;
+		return 0;
 	struct cv_frame open = open_frame(f, e->id);
-	if (!cv_txq_open(&s->txq, &s->node->pool, &open, now))
-		f->epoch = s->epoch;
-	cv_node_dirty(s->node, s->link);
+	struct cv_buf *b = control_room(s, CV_OPEN_HEAD + open.len);
+	if (!b)
+		return CULVERT_ENOMEM;
+	control_took(s, b, cv_frame_put_open(cv_buf_end(b), &open));
+	f->epoch = s->epoch;
+	return 0;
 }
 
 /* no session yet: each train waits with an OPEN of its own in front of it */
@@ -93,7 +100,8 @@ static uint64_t hold(struct cv_session *s, struct cv_end *e,
 static uint64_t enqueue(struct cv_session *s, struct cv_end *e,
 	const struct cv_frame *train, cv_time now)
 {
-	cv_session_open(s, e, now);
+	if (cv_session_open(s, e))
+		return cv_frame_count(train);
 	return cv_txq_put(&s->txq, &s->node->pool, train,
 		s->link->blocked ? CV_CHUNK_BLOCKED : CV_PACKET_MAX, now);
 }

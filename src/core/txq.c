@@ -102,23 +102,8 @@ uint64_t cv_txq_hold(struct cv_txq *t, struct cv_pool *pool,
 		size_t n = cv_frame_put_open(cv_buf_end(b), open);
 		b->len += (uint32_t)n;
 		t->q.bytes += n;
-		b->opens++;
 	}
 	return cv_txq_put(t, pool, train, CV_PACKET_MAX, now);
-}
-
-int cv_txq_open(struct cv_txq *t, struct cv_pool *pool,
-	const struct cv_frame *f, cv_time now)
-{
-	struct cv_buf *b = tail(t, pool, 16 + f->len, CV_PACKET_MAX, now);
-	if (!b)
-		return CULVERT_ENOMEM;
-	size_t n = cv_frame_put_open(cv_buf_end(b), f);
-	b->len += (uint32_t)n;
-	t->q.bytes += n;
-	b->opens++;
-	t->seg = 0;
-	return 0;
 }
 
 int cv_txq_frame(struct cv_txq *t, struct cv_pool *pool,

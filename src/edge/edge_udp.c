@@ -22,7 +22,7 @@ struct cv_udp_port {
 	struct cv_loop *loop;
 	struct cv_session *via;
 	const char *target;
-	struct cv_addr peer;
+	struct cv_addr peer, peer_asked; /* a known client, what it asked */
 	ev_timer reopen;
 	struct cv_flow *last;
 	struct sockaddr_storage last_from;
@@ -67,8 +67,10 @@ static struct cv_flow *flow_of(
 	cv_sock_from(m->from, &from);
 	struct cv_flow *f = cv_flow_find(&node->flows, &p->edge, &from, &m->to);
 	/* the known client's flow was opened before it asked any address */
-	if (!f && cv_addr_equal(&from, &p->peer))
+	if (!f && cv_addr_equal(&from, &p->peer)) {
 		f = cv_flow_find(&node->flows, &p->edge, &from, &none);
+		p->peer_asked = m->to;
+	}
 	if (!f)
 		f = open_flow(p, &from, &m->to, now);
 	p->last = f;
@@ -96,14 +98,20 @@ static struct cv_end *input(struct cv_udp_sock *s, unsigned n)
 	return blocked;
 }
 
+static void reopen_later(struct cv_udp_port *p)
+{
+	ev_timer_set(&p->reopen, REOPEN, 0.);
+	ev_timer_start(p->loop->ev, &p->reopen);
+}
+
 static void open_peer(struct cv_udp_port *p)
 {
 	cv_time now = cv_now();
 	struct cv_flow *f = open_flow(p, &p->peer, &(struct cv_addr){ 0 }, now);
 	if (f)
-		cv_flow_pin(f, now);
+		cv_flow_pin(f);
 	else
-		ev_timer_start(p->loop->ev, &p->reopen);
+		reopen_later(p);
 }
 
 static void on_reopen(struct ev_loop *ev, ev_timer *w, int events)
@@ -130,8 +138,9 @@ static void dgram(
 {
 	struct cv_udp_port *p = port_of(e);
 	struct cv_flow *f = cv_end_flow(end);
+	const struct cv_addr *asked = f->pinned ? &p->peer_asked : &f->dst;
 	cv_udp_send(p->sock.udp, p->sock.io.fd, &f->src,
-		f->dst.family ? &f->dst : NULL, train);
+		asked->family ? asked : NULL, train);
 	cv_node_edge_dirty(&p->loop->node, e);
 }
 
@@ -146,10 +155,8 @@ static void close_end(struct cv_edge *e, struct cv_end *end)
 	struct cv_flow *f = cv_end_flow(end);
 	if (p->last == f)
 		p->last = NULL;
-	if (!f->pinned || p->loop->node.draining)
-		return;
-	ev_timer_set(&p->reopen, REOPEN, 0.);
-	ev_timer_start(p->loop->ev, &p->reopen);
+	if (f->pinned && !p->loop->node.draining)
+		reopen_later(p);
 }
 
 static const struct cv_edge_ops ops = {

@@ -41,10 +41,18 @@ struct opening {
 	size_t count, bytes;
 };
 
+/* a fixed source port and its target: one flow at a time has the pair, or
+   answers would go to whichever asked last */
+struct fixed {
+	struct cv_list list;
+	struct cv_addr bind, target;
+};
+
 struct target {
 	struct cv_udp_sock sock;
 	struct cv_end *end;
 	struct opening *opening; /* NULL once the socket exists */
+	struct fixed *fixed;     /* NULL: the port is the system's choice */
 };
 
 struct cv_udp_out {
@@ -53,6 +61,7 @@ struct cv_udp_out {
 	struct cv_udp_io *udp;
 	const struct cv_policy *policy;
 	char to[CV_URL_TEXT];
+	struct cv_list fixed;
 	int fds; /* descriptors below this are for flows */
 };
 
@@ -118,9 +127,60 @@ static int error_of(int error)
 	}
 }
 
+static bool fixed_taken(const struct cv_udp_out *o, const struct cv_addr *bind,
+	const struct cv_addr *target)
+{
+	for (const struct cv_list *l = o->fixed.next; l != &o->fixed;
+		l = l->next) {
+		const struct fixed *f = CV_CONTAINER(l, struct fixed, list);
+		if (cv_addr_equal(&f->bind, bind) &&
+			cv_addr_equal(&f->target, target))
+			return true;
+	}
+	return false;
+}
+
+static bool fix(struct cv_udp_out *o, struct target *t,
+	const struct cv_addr *bind, const struct cv_addr *target)
+{
+	t->fixed = malloc(sizeof *t->fixed);
+	if (!t->fixed)
+		return false;
+	t->fixed->bind = *bind;
+	t->fixed->target = *target;
+	cv_list_init(&t->fixed->list);
+	cv_list_append(&o->fixed, &t->fixed->list);
+	cv_flow_pin(cv_end_flow(t->end));
+	return true;
+}
+
+static void unfix(struct target *t)
+{
+	if (!t->fixed)
+		return;
+	cv_list_del(&t->fixed->list);
+	free(t->fixed);
+	t->fixed = NULL;
+}
+
+/* a connected socket for a flow; -1 and errno */
+static int socket_for(const struct cv_udp_out *o, const struct cv_addr *bind,
+	const struct cv_addr *target)
+{
+	errno = EADDRINUSE;
+	int fd = bind->port && fixed_taken(o, bind, target)
+			 ? -1
+			 : cv_udp_socket(bind, target);
+	if (fd < o->fds)
+		return fd;
+	close(fd); /* the rest is for links and for being asked */
+	errno = EMFILE;
+	return -1;
+}
+
 /* the target's address is known: policy, then a socket */
-static int connect_to(struct cv_udp_out *o, struct target *t,
-	const struct cv_addr *addr, cv_time now)
+static int connect_to(
+	struct cv_udp_out *o, struct target *t, const struct cv_addr *addr)
 {
 	struct opening *op = t->opening;
 	const struct cv_addr *bind = op->bind.family ? &op->bind : NULL;
@@ -129,11 +189,10 @@ static int connect_to(struct cv_udp_out *o, struct target *t,
 		log_refusal(o, t->end, &op->url, addr, "not allowed");
 		return CULVERT_EREFUSED;
 	}
-	int fd = cv_udp_socket(&op->bind, addr);
-	if (fd >= o->fds) { /* the rest is for links and for being asked */
+	int fd = socket_for(o, &op->bind, addr);
+	if (fd >= 0 && op->bind.port && !fix(o, t, &op->bind, addr)) {
 		close(fd);
-		fd = -1;
-		errno = EMFILE;
+		return CULVERT_ENOMEM;
 	}
 	if (fd < 0) {
 		int e = errno;
@@ -141,8 +200,6 @@ static int connect_to(struct cv_udp_out *o, struct target *t,
 		return error_of(e);
 	}
 	cv_udp_start(&t->sock, o->udp, fd, input);
-	if (bind && bind->port)
-		cv_flow_pin(cv_end_flow(t->end), now);
 	return 0;
 }
 
@@ -175,7 +232,7 @@ static void on_resolved(
 		struct cv_addr a = addr[i];
 		a.port = (uint16_t)op->url.port;
 		if (!op->bind.family || op->bind.family == a.family)
-			err = connect_to(o, t, &a, now);
+			err = connect_to(o, t, &a);
 	}
 	if (err) {
 		drop_opening(o, t);
@@ -209,8 +266,8 @@ static int parse_target(struct cv_udp_out *o, struct opening *op,
 	return 0;
 }
 
-static int start(struct cv_udp_out *o, struct target *t, const char *target,
-	size_t len, cv_time now)
+static int start(
+	struct cv_udp_out *o, struct target *t, const char *target, size_t len)
 {
 	struct cv_addr a;
 	int err = parse_target(o, t->opening, target, len);
@@ -218,9 +275,10 @@ static int start(struct cv_udp_out *o, struct target *t, const char *target,
 		return err;
 	if (!cv_url_addr(&t->opening->url, &a)) {
 		/* ?bind=:53 leaves the family to the target */
-		if (cv_addr_any(&t->opening->bind))
-			t->opening->bind.family = a.family;
-		err = connect_to(o, t, &a, now);
+		struct cv_addr *bind = &t->opening->bind;
+		if (bind->family && cv_addr_any(bind))
+			bind->family = a.family;
+		err = connect_to(o, t, &a);
 		if (!err)
 			drop_opening(o, t);
 		return err;
@@ -234,6 +292,7 @@ static int open_end(struct cv_edge *e, struct cv_end *end, const char *target,
 	size_t len, cv_time now)
 {
 	struct cv_udp_out *o = out_of(e);
+	(void)now;
 	struct target *t = calloc(1, sizeof *t);
 	if (!t)
 		return CULVERT_ENOMEM;
@@ -245,7 +304,7 @@ static int open_end(struct cv_edge *e, struct cv_end *end, const char *target,
 	t->end = end;
 	end->ctx = t;
 	t->sock.io.fd = -1;
-	int r = start(o, t, target, len, now);
+	int r = start(o, t, target, len);
 	if (r < 0) {
 		drop_opening(o, t);
 		end->ctx = NULL;
@@ -304,6 +363,7 @@ static void close_end(struct cv_edge *e, struct cv_end *end)
 		drop_opening(o, t);
 	else
 		cv_udp_stop(&t->sock);
+	unfix(t);
 	end->ctx = NULL;
 	free(t);
 }
@@ -326,6 +386,7 @@ struct cv_udp_out *cv_udp_out_new(
 	o->loop = cv_udp_io_loop(io);
 	o->udp = io;
 	o->policy = policy;
+	cv_list_init(&o->fixed);
 	o->fds = INT_MAX;
 	if (!getrlimit(RLIMIT_NOFILE, &limit) && limit.rlim_cur < INT_MAX)
 		o->fds = (int)limit.rlim_cur - KEPT_BACK;

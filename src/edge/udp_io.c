@@ -111,7 +111,8 @@ int cv_udp_socket(const struct cv_addr *bind_to, const struct cv_addr *peer)
 		return -1;
 	tune(fd, a, !peer);
 	if (bind_to->family) {
-		if (peer)
+		/* several targets may be reached from one fixed port */
+		if (peer && bind_to->port)
 			cv_sock_int(fd, SOL_SOCKET, SO_REUSEADDR, 1);
 		socklen_t len = cv_sock_addr(bind_to, &ss);
 		if (bind(fd, (struct sockaddr *)&ss, len))

@@ -230,7 +230,8 @@ static bool keep_rest(struct tcp *t, const uint8_t *p, size_t n)
 	struct cv_pool *pool = &t->loop->node.pool;
 	if (!n)
 		return true;
-	t->rest = n <= CV_SMALL ? cv_buf_small(pool) : cv_buf_large(pool);
+	bool small = n <= CV_HEADROOM + CV_SMALL + CV_TAILROOM;
+	t->rest = small ? cv_buf_small(pool) : cv_buf_large(pool);
 	if (!t->rest)
 		return false;
 	memcpy(t->rest->data, p, n);
@@ -249,7 +250,8 @@ static void on_readable(struct ev_loop *ev, ev_io *w, int events)
 	if (n <= 0) {
 		if (n < 0 && (errno == EAGAIN || errno == EINTR))
 			return;
-		die(t, n < 0 ? strerror(errno) : hung_up(t));
+		int e = n < 0 ? errno : t->broken;
+		die(t, e ? strerror(e) : hung_up(t));
 		return;
 	}
 	uint8_t *end = p + put_rest(t) + n;
@@ -406,6 +408,7 @@ static void on_accept(struct ev_loop *ev, ev_io *w, int events)
 			"msg=\"accept paused for 100 ms\" error=\"%s\"",
 			strerror(errno));
 		ev_io_stop(ev, w);
+		ev_timer_set(&l->pause, 0.1, 0.);
 		ev_timer_start(ev, &l->pause);
 		return;
 	}

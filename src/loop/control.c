@@ -11,6 +11,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -36,7 +37,8 @@ struct client {
 struct cv_control {
 	struct cv_loop *loop;
 	ev_io io;
-	ev_timer pause; /* out of descriptors */
+	ev_timer pause; /* out of descriptors, the spare one too */
+	int spare;      /* given up so that a question can be heard even then */
 	struct sockaddr_un at;
 	char name[64];
 	struct client client[CV_CONTROL_CLIENTS];
@@ -62,14 +64,22 @@ static bool path_of(struct sockaddr_un *a, const char *dir, const char *name)
 	return n > 0 && (size_t)n < sizeof a->sun_path;
 }
 
+static int spare(void)
+{
+	return open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
 static void hang_up(struct client *c)
 {
-	struct ev_loop *ev = c->control->loop->ev;
+	struct cv_control *k = c->control;
+	struct ev_loop *ev = k->loop->ev;
 	ev_io_stop(ev, &c->io);
 	ev_timer_stop(ev, &c->limit);
 	close(c->io.fd);
 	free(c->answer);
 	memset(c, 0, sizeof *c);
+	if (k->spare < 0)
+		k->spare = spare();
 }
 
 static void on_impatient(struct ev_loop *ev, ev_timer *w, int events)
@@ -167,6 +177,11 @@ static void on_accept(struct ev_loop *ev, ev_io *w, int events)
 	struct client *c = free_slot(k);
 	(void)events;
 	int fd = accept4(w->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	if (fd < 0 && k->spare >= 0 && (errno == EMFILE || errno == ENFILE)) {
+		close(k->spare);
+		k->spare = -1;
+		fd = accept4(w->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	}
 	if (fd < 0 && errno != EAGAIN && errno != EINTR) {
 		ev_io_stop(ev, w);
 		ev_timer_start(ev, &k->pause);
@@ -267,6 +282,7 @@ struct cv_control *cv_control_new(struct cv_loop *l, const char *name)
 	ev_io_init(&k->io, on_accept, fd, EV_READ);
 	ev_timer_init(&k->pause, on_pause_over, 0.1, 0.);
 	k->io.data = k->pause.data = k;
+	k->spare = spare();
 	ev_io_start(l->ev, &k->io);
 	return k;
 }
@@ -283,6 +299,8 @@ void cv_control_free(struct cv_control *k)
 	ev_timer_stop(k->loop->ev, &k->pause);
 	close(k->io.fd);
 	unlink(k->at.sun_path);
+	if (k->spare >= 0)
+		close(k->spare);
 	free(k);
 }
 
