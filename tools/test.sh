@@ -1,15 +1,59 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# The push tier: build, run every test, and close with one count of them all.
+# test.sh BUILD - the push tier: build, run every test as it is and under
+# sanitizers, print the core's coverage, close with one count of them all
 set -u
 build=${1:-build}
-[ -f "$build/build.ninja" ] || meson setup "$build" >/dev/null || exit 1
-ninja -C "$build" || exit 1
-log=$build/meson-logs/testlog.txt
-meson test -C "$build" --print-errorlogs
-code=$?
-ok=$(grep -c '^ok ' "$log")
-bad=$(grep -c '^not ok ' "$log")
-[ $code -eq 0 ] || [ "$bad" -gt 0 ] || bad=1
-echo "$ok passed, $bad failed"
-[ "$bad" -eq 0 ] && [ "$ok" -gt 0 ]
+passed=0 failed=0
+
+if [ "$(id -u)" -ne 0 ]; then
+	echo "test: network namespaces need root; type: sudo make test" >&2
+	exit 1
+fi
+
+# count LOG CODE - add the TAP lines of a run to the total
+count() {
+	ok=$(grep -c '^ok ' "$1")
+	bad=$(grep -c '^not ok ' "$1")
+	# a test that crashed or timed out has no line that says so
+	[ "$2" -eq 0 ] || [ "$bad" -gt 0 ] || bad=1
+	passed=$((passed + ok)) failed=$((failed + bad))
+}
+
+# pass DIR OPTIONS -- TESTS - configure, build and run
+pass() {
+	dir=$1
+	shift
+	options=
+	while [ "$1" != -- ]; do
+		options="$options $1"
+		shift
+	done
+	shift
+	# shellcheck disable=SC2086
+	[ -f "$dir/build.ninja" ] || meson setup $options "$dir" >/dev/null ||
+		exit 1
+	echo "== $dir"
+	ninja -C "$dir" --quiet || { failed=$((failed + 1)); return; }
+	rm -f "$dir/meson-logs/testlog.txt"
+	meson test -C "$dir" --no-rebuild --print-errorlogs "$@"
+	count "$dir/meson-logs/testlog.txt" $?
+}
+
+pass "$build" --
+export ASAN_OPTIONS=detect_leaks=1:abort_on_error=1
+export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
+pass "$build-asan" -Db_sanitize=address,undefined -Dbuildtype=debugoptimized \
+	-- --suite unit --suite fault --suite conform --suite sim \
+	--suite interop --suite netns
+pass "$build-cov" -Db_coverage=true -Dbuildtype=debug \
+	-- --suite unit --suite fault
+echo "== coverage"
+if python3 test/unit/coverage.py "$build-cov"; then
+	passed=$((passed + 1))
+else
+	failed=$((failed + 1))
+fi
+
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
