@@ -376,6 +376,7 @@ static void drain(struct culvert *c, const char *why)
 	cv_log(&c->loop.node, CULVERT_INFO, "msg=stopping reason=\"%s\"", why);
 	for (; c->listeners; c->listeners--)
 		cv_tcp_unlisten(c->listener[c->listeners - 1]);
+	cv_udp_io_drain(c->udp);
 	cv_node_drain(&c->loop.node, cv_now());
 	ev_prepare_start(ev, &c->drained);
 	ev_timer_start(ev, &c->drain_limit);

@@ -150,6 +150,15 @@ void cv_session_goodbye(struct cv_session *s, cv_time now)
 	cv_node_dirty(s->node, s->link);
 }
 
+/* a control packet says when it left: the peer's measure of what is late */
+static void stamp(struct cv_buf *b, cv_time now)
+{
+	b->off -= CV_TIME_SIZE;
+	b->len += CV_TIME_SIZE;
+	cv_frame_put(cv_buf_data(b), &(struct cv_frame){ .type = CV_FRAME_TIME,
+					     .time = (uint32_t)now });
+}
+
 /* header and tag around the frames of a buffer, in place */
 static int seal(struct cv_session *s, struct cv_buf *b)
 {
@@ -188,7 +197,9 @@ struct cv_buf *cv_session_output(struct cv_session *s, cv_time now)
 		return NULL;
 	cv_session_expire(s, now);
 	b = cv_bufq_pop(&s->ctl);
-	if (!b)
+	if (b)
+		stamp(b, now);
+	else
 		b = cv_txq_take(&s->txq);
 	if (!b) {
 		while (!cv_list_empty(&s->waiters))

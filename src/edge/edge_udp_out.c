@@ -271,8 +271,15 @@ static int start(
 {
 	struct cv_addr a;
 	int err = parse_target(o, t->opening, target, len);
-	if (err)
+	if (err) { /* its text is the peer's: not for our log */
+		const struct cv_session *s = t->end[-1].session;
+		cv_log(&o->loop->node, CULVERT_WARN,
+			"msg=\"target refused\" peer=%s reason=\"%s\"",
+			s ? s->name : "-",
+			len ? "not udp://host:port"
+			    : "names no target, and there is no --to");
 		return err;
+	}
 	if (!cv_url_addr(&t->opening->url, &a)) {
 		/* ?bind=:53 leaves the family to the target */
 		struct cv_addr *bind = &t->opening->bind;

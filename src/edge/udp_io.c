@@ -48,6 +48,7 @@ struct cv_udp_io {
 	struct mmsghdr msg[CV_UDP_BATCH];
 	struct out out[CV_UDP_BATCH];
 	unsigned outs;
+	struct cv_list all;
 	struct cv_list paused; /* sockets behind a blocked link */
 	ev_timer drain;
 };
@@ -65,6 +66,7 @@ struct cv_udp_io *cv_udp_io_new(struct cv_loop *l)
 		free(io);
 		return NULL;
 	}
+	cv_list_init(&io->all);
 	cv_list_init(&io->paused);
 	ev_timer_init(&io->drain, on_drain, CV_UDP_DRAIN_MS / 1e3, 0.);
 	io->drain.data = io;
@@ -426,11 +428,28 @@ static void on_drain(struct ev_loop *ev, ev_timer *w, int events)
 	ev_timer_start(ev, w);
 }
 
+void cv_udp_io_drain(struct cv_udp_io *io)
+{
+	for (struct cv_list *l = io->all.next; l != &io->all; l = l->next) {
+		struct cv_udp_sock *s =
+			CV_CONTAINER(l, struct cv_udp_sock, all);
+		int n = CV_UDP_SLOTS;
+		for (size_t left = CV_UDP_BUFFER / SLOT;
+			left && n == CV_UDP_SLOTS; left--) {
+			n = read_some(s, CV_UDP_SLOTS);
+			if (n > 0)
+				s->input(s, (unsigned)n);
+		}
+	}
+}
+
 void cv_udp_start(struct cv_udp_sock *s, struct cv_udp_io *io, int fd,
 	struct cv_end *(*input)(struct cv_udp_sock *, unsigned n))
 {
 	s->udp = io;
 	s->input = input;
+	cv_list_init(&s->all);
+	cv_list_append(&io->all, &s->all);
 	cv_list_init(&s->paused);
 	cv_list_init(&s->waiter.list);
 	s->waiter.resume = resume;
@@ -442,6 +461,7 @@ void cv_udp_start(struct cv_udp_sock *s, struct cv_udp_io *io, int fd,
 void cv_udp_stop(struct cv_udp_sock *s)
 {
 	cv_udp_flush(s->udp);
+	cv_list_del(&s->all);
 	cv_list_del(&s->paused);
 	cv_list_del(&s->waiter.list);
 	ev_io_stop(s->udp->loop->ev, &s->io);

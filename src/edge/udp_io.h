@@ -26,7 +26,7 @@ enum {
 struct cv_udp_sock {
 	ev_io io; /* its fd: -1 for none */
 	struct cv_udp_io *udp;
-	struct cv_list paused;
+	struct cv_list all, paused;
 	struct cv_waiter waiter;
 	struct cv_end *(*input)(struct cv_udp_sock *, unsigned n);
 };
@@ -43,6 +43,9 @@ struct cv_udp_io;
 /** cv_udp_io_new() - slots and batch for one loop; NULL: out of memory */
 struct cv_udp_io *cv_udp_io_new(struct cv_loop *);
 void cv_udp_io_free(struct cv_udp_io *);
+
+/** cv_udp_io_drain() - take in what every socket holds already */
+void cv_udp_io_drain(struct cv_udp_io *);
 
 /** cv_udp_io_loop() - the loop it was made for */
 struct cv_loop *cv_udp_io_loop(struct cv_udp_io *);

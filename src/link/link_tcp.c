@@ -184,6 +184,16 @@ static void on_writable(struct ev_loop *ev, ev_io *w, int events)
 	cv_node_writable(&t->loop->node, &t->link);
 }
 
+/* why a connection ends with its first packet, for who has to mend it */
+static const char *why_dropped(const struct tcp *t, enum cv_drop drop)
+{
+	if (drop == CV_DROP_PLAIN)
+		return "one end uses --plain and the other does not";
+	if (drop == CV_DROP_FORGED && t->link.dialled)
+		return "the peer's answer does not verify: --psk differs";
+	return cv_drop_name(drop);
+}
+
 /* packets of one read; 0, or why the stream is lost */
 static const char *records(struct tcp *t, uint8_t **p, uint8_t *end)
 {
@@ -201,9 +211,7 @@ static const char *records(struct tcp *t, uint8_t **p, uint8_t *end)
 		if (t->dead || !drop || t->link.trusted ||
 			drop == CV_DROP_UNDER_LOAD)
 			continue;
-		return drop == CV_DROP_PLAIN
-			       ? "one end uses --plain and the other does not"
-			       : cv_drop_name((enum cv_drop)drop);
+		return why_dropped(t, (enum cv_drop)drop);
 	}
 	if (!t->dead && len == UINT32_MAX) {
 		node->stats.drop[CV_DROP_MALFORMED]++;
