@@ -74,36 +74,55 @@ static uint32_t put_some(
 	return n;
 }
 
+/* step over the @n bytes of a train that were taken; false at its end */
+static bool advance(struct cv_frame *f, uint32_t n)
+{
+	f->data += n;
+	f->len -= n;
+	if (f->len && f->len < f->seg)
+		f->seg = f->len;
+	return f->len != 0;
+}
+
 uint64_t cv_txq_put(struct cv_txq *t, struct cv_pool *pool,
 	const struct cv_frame *train, uint32_t limit, cv_time now)
 {
 	struct cv_frame f = *train;
+	struct cv_buf *b;
 	do {
-		struct cv_buf *b =
-			tail(t, pool, CV_DGRAM_HEAD + f.seg, limit, now);
+		b = tail(t, pool, CV_DGRAM_HEAD + f.seg, limit, now);
 		if (!b)
 			return cv_frame_count(&f);
-		uint32_t n = put_some(t, b, &f);
-		f.data += n;
-		f.len -= n;
-		if (f.len && f.len < f.seg)
-			f.seg = f.len;
-	} while (f.len);
+	} while (advance(&f, put_some(t, b, &f)));
 	return 0;
+}
+
+/* a chunk of its own, or two if a datagram has no room beside the OPEN */
+static struct cv_buf *begin_held(struct cv_txq *t, struct cv_pool *pool,
+	const struct cv_frame *open, uint32_t seg, cv_time now)
+{
+	struct cv_buf *b = begin_chunk(t, pool, now);
+	if (!b || !open)
+		return b;
+	size_t n = cv_frame_put_open(cv_buf_end(b), open);
+	b->len += (uint32_t)n;
+	t->q.bytes += n;
+	return cv_buf_room(b) < CV_DGRAM_HEAD + seg ? begin_chunk(t, pool, now)
+						    : b;
 }
 
 uint64_t cv_txq_hold(struct cv_txq *t, struct cv_pool *pool,
 	const struct cv_frame *open, const struct cv_frame *train, cv_time now)
 {
-	struct cv_buf *b = begin_chunk(t, pool, now);
-	if (!b)
-		return cv_frame_count(train);
-	if (open) {
-		size_t n = cv_frame_put_open(cv_buf_end(b), open);
-		b->len += (uint32_t)n;
-		t->q.bytes += n;
-	}
-	return cv_txq_put(t, pool, train, CV_PACKET_MAX, now);
+	struct cv_frame f = *train;
+	struct cv_buf *b;
+	do {
+		b = begin_held(t, pool, open, f.seg, now);
+		if (!b)
+			return cv_frame_count(&f);
+	} while (advance(&f, put_some(t, b, &f)));
+	t->seg = 0;
+	return 0;
 }
 
 int cv_txq_frame(struct cv_txq *t, struct cv_pool *pool,
