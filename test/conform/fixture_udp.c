@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: MIT */
+/* fixture_udp.c - UDP ports and UDP targets, joined by the TCP link */
+#include "conform/edge_suite.h"
+
+#include "edge/edge_udp.h"
+#include "edge/edge_udp_out.h"
+#include "loop/sock.h"
+
+#include <unistd.h>
+
+enum { ROOM = 16 << 20 };
+
+static struct {
+	struct cv_udp_io *io[2];
+	struct cv_udp_port *port;
+	struct cv_udp_out *out;
+	struct cv_policy policy;
+	char target[CV_URL_TEXT];
+} udp;
+
+static struct cv_addr open_edges(
+	struct node *a, struct node *b, const struct edge_setup *set)
+{
+	struct cv_addr third = rig_address(3), none = { 0 };
+	struct cv_addr at = set->at ? *set->at : rig_port(SOCK_DGRAM, &third);
+	const char *why;
+	memset(&udp, 0, sizeof udp);
+	udp.policy.env = &b->env;
+	if (set->allow)
+		assert_int_equal(
+			cv_policy_add(&udp.policy, set->allow, &why), 0);
+	snprintf(udp.target, sizeof udp.target, "%s", set->target);
+	udp.io[0] = cv_udp_io_new(&a->loop);
+	udp.io[1] = cv_udp_io_new(&b->loop);
+	udp.out =
+		cv_udp_out_new(udp.io[1], &udp.policy, set->to ? set->to : "");
+	b->loop.node.out = cv_udp_out_edge(udp.out);
+	udp.port = cv_udp_listen(udp.io[0], &at,
+		set->client ? set->client : &none, node_peer(a), udp.target);
+	assert_non_null(udp.port);
+	return at;
+}
+
+static void close_edges(void)
+{
+	if (udp.port)
+		cv_udp_unlisten(udp.port);
+	cv_udp_out_free(udp.out);
+	cv_udp_io_free(udp.io[0]);
+	cv_udp_io_free(udp.io[1]);
+	if (udp.policy.env)
+		cv_policy_clear(&udp.policy);
+	memset(&udp, 0, sizeof udp);
+}
+
+static void url(const struct cv_addr *a, char out[CV_URL_TEXT])
+{
+	char at[CV_ADDRTEXT];
+	snprintf(out, CV_URL_TEXT, "udp://%s", cv_addr_format(a, at));
+}
+
+static int at(const struct cv_addr *a)
+{
+	struct sockaddr_storage ss;
+	socklen_t len = cv_sock_addr(a, &ss);
+	int fd = cv_sock_new(a, SOCK_DGRAM);
+	assert_true(fd >= 0);
+	cv_sock_buffer(fd, true, ROOM);
+	cv_sock_buffer(fd, false, ROOM);
+	assert_int_equal(bind(fd, (struct sockaddr *)&ss, len), 0);
+	return fd;
+}
+
+static int client(const struct cv_addr *from, const struct cv_addr *to)
+{
+	struct cv_addr any = { .family = to ? to->family : CV_AF_INET };
+	struct sockaddr_storage ss;
+	int fd = at(from ? from : &any);
+	if (!to)
+		return fd;
+	socklen_t len = cv_sock_addr(to, &ss);
+	assert_int_equal(connect(fd, (struct sockaddr *)&ss, len), 0);
+	return fd;
+}
+
+const struct edge_fixture edge_udp_fixture = {
+	.name = "udp",
+	.flags = EDGE_DATAGRAMS | EDGE_TARGETS | EDGE_ANY | EDGE_BIND,
+	.link = &link_tcp_fixture,
+	.open = open_edges,
+	.close = close_edges,
+	.url = url,
+	.client = client,
+	.target = at,
+};
