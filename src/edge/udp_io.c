@@ -45,6 +45,7 @@ struct cv_udp_io {
 	struct iovec in_iov[CV_UDP_SLOTS];
 	struct sockaddr_storage from[CV_UDP_SLOTS];
 	_Alignas(struct cmsghdr) char control[CV_UDP_SLOTS][CONTROL];
+	unsigned used; /* slots of the last read */
 	struct mmsghdr msg[CV_UDP_BATCH];
 	struct out out[CV_UDP_BATCH];
 	unsigned outs;
@@ -66,6 +67,7 @@ struct cv_udp_io *cv_udp_io_new(struct cv_loop *l)
 		free(io);
 		return NULL;
 	}
+	io->used = CV_UDP_SLOTS;
 	cv_list_init(&io->all);
 	cv_list_init(&io->paused);
 	ev_timer_init(&io->drain, on_drain, CV_UDP_DRAIN_MS / 1e3, 0.);
@@ -133,24 +135,31 @@ fail:;
 	return -1;
 }
 
+static void clean_slot(struct cv_udp_io *io, unsigned i)
+{
+	io->in_iov[i] =
+		(struct iovec){ io->area + (size_t)i * SLOT, SLOT - 64 };
+	io->in[i].msg_hdr = (struct msghdr){
+		.msg_name = &io->from[i],
+		.msg_namelen = sizeof io->from[i],
+		.msg_iov = &io->in_iov[i],
+		.msg_iovlen = 1,
+		.msg_control = io->control[i],
+		.msg_controllen = CONTROL,
+	};
+}
+
 /* up to @slots messages into the slots; 0: none, -1 and errno */
 static int read_batch(struct cv_udp_io *io, int fd, unsigned slots)
 {
-	for (unsigned i = 0; i < slots; i++) {
-		io->in_iov[i] = (struct iovec){ io->area + (size_t)i * SLOT,
-			SLOT - 64 };
-		io->in[i].msg_hdr = (struct msghdr){
-			.msg_name = &io->from[i],
-			.msg_namelen = sizeof io->from[i],
-			.msg_iov = &io->in_iov[i],
-			.msg_iovlen = 1,
-			.msg_control = io->control[i],
-			.msg_controllen = CONTROL,
-		};
-	}
+	/* the kernel wrote into those it filled, and only into those */
+	while (io->used)
+		clean_slot(io, --io->used);
 	int n = recvmmsg(fd, io->in, slots, MSG_DONTWAIT, NULL);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return 0;
+	if (n > 0)
+		io->used = (unsigned)n;
 	return n;
 }
 
