@@ -76,8 +76,8 @@ with Scene("40", __doc__) as s:
         equal(ask_all(b"then"), [b"then %d" % n for n in range(300)])
         equal([echo.port_of(b"then %d" % n) for n in range(300)], ports)
 
-    with s.check("their client gone for good, an hour's descriptors are not "
-                 "kept: its return closes them"):
+    with s.check("their client killed and back: what it had is closed, its "
+                 "descriptors with it"):
         client.kill()
         client = s.forward(a, url("udp", LO, IN), url("udp", LO, OUT),
                            url("tcp", b.v4, LINK), name="again").up()

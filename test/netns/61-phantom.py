@@ -5,7 +5,7 @@
   app1 10.61.1.9:5000 -- 10.61.1.1:5001 gate1 =TCP= gate2 10.61.2.1:5000 --
   10.61.2.9:5001 app2: each takes the gate beside it for the other program.
 """
-from lib import LINK, LO, Scene, equal, true, until, url
+from lib import LINK, Scene, equal, until, url
 
 APP1, GATE1 = ("10.61.1.9", 5000), ("10.61.1.1", 5001)
 APP2, GATE2 = ("10.61.2.9", 5001), ("10.61.2.1", 5000)

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """Answers leave from the address that was asked"""
-from lib import LINK, LO, LO6, OUT, Echo, Scene, equal, true, url
+from lib import LINK, LO, LO6, OUT, Echo, Scene, equal, url
 
 with Scene("62", __doc__) as s:
     a, b = s.pair()
