@@ -40,6 +40,7 @@ struct culvert {
 	unsigned ports;
 	struct cv_control *control;
 	struct culvert_diag *diag;
+	unsigned descriptors;
 	ev_signal term, intr, hup;
 	ev_async stop;
 	ev_prepare drained;
@@ -138,6 +139,10 @@ static int set_up_node(struct culvert *c)
 	n->accepts = f->listens > 0;
 	n->flows.idle = CV_SEC(f->idle);
 	n->flows.max_source = f->max_source;
+	/* no peer may have all the descriptors there are */
+	size_t share = c->descriptors / 4 * 3;
+	if (f->listens && f->peers > 1 && n->flows.max_source > share)
+		n->flows.max_source = share;
 	if (f->keyed && cv_node_set_key(n, f->priv))
 		return refuse(c, CULVERT_ECRYPTO, f->priv_file.line,
 			"the private key cannot be used");
@@ -318,7 +323,7 @@ static int set_up(struct culvert *c, const char *conf, size_t len)
 	if (err)
 		return err;
 	c->log.level = c->conf.log;
-	cv_files_raise_limit();
+	c->descriptors = cv_files_raise_limit();
 	if ((err = read_files(c)) || (err = set_up_node(c)) ||
 		(err = add_peers(c)) || (err = add_serve(c)) ||
 		(err = add_forwards(c)))

@@ -139,6 +139,7 @@ struct cv_flow *cv_flow_new(struct cv_flows *t, enum cv_kind kind,
 
 void cv_flow_keep(struct cv_flow *f)
 {
+	f->source->pinned += !f->pinned;
 	f->pinned = true;
 	cv_list_del(&f->lru);
 	cv_list_del(&f->siblings);
@@ -191,8 +192,17 @@ void cv_flow_touch(struct cv_flows *t, struct cv_flow *f, cv_time now)
 	cv_list_append(&f->source->flows, &f->siblings);
 }
 
+void cv_flow_orphan(struct cv_flows *t, struct cv_flow *f, struct cv_list *to)
+{
+	struct cv_end *e = &f->end[f->end[0].session == NULL];
+	cv_htab_del(&t->by_id, &f->by_id);
+	e->session = NULL;
+	cv_list_append(to, &f->peers);
+}
+
 void cv_flow_free(struct cv_flows *t, struct cv_flow *f)
 {
+	f->source->pinned -= f->pinned;
 	if (f->src.family)
 		cv_htab_del(&t->by_addr, &f->by_addr);
 	if (f->end[0].session || f->end[1].session)

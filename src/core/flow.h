@@ -51,6 +51,7 @@ struct cv_source {
 	struct cv_addr addr;
 	struct cv_list flows; /* longest idle first */
 	size_t count;
+	unsigned pinned; /* of these, flows that are kept */
 };
 
 struct cv_flow {
@@ -129,6 +130,13 @@ void cv_flow_set_id(struct cv_flows *, struct cv_flow *, unsigned side,
 
 /** cv_flow_touch() - it was used */
 void cv_flow_touch(struct cv_flows *, struct cv_flow *, cv_time now);
+
+/**
+ * cv_flow_orphan() - Its session end is gone: nobody finds it by its id, and
+ * its edge is told when there is time
+ * @to:		list of flows that are to be closed
+ */
+void cv_flow_orphan(struct cv_flows *, struct cv_flow *, struct cv_list *to);
 
 /** cv_flow_free() - take it out of all tables; its ends were told */
 void cv_flow_free(struct cv_flows *, struct cv_flow *);

@@ -175,6 +175,7 @@ static int check_cookie(struct cv_node *node, struct cv_link *link,
 		return CV_DROP_UNDER_LOAD;
 	}
 	cv_bufq_push(&link->replies, b);
+	link->cookied = true;
 	cv_node_dirty(node, link);
 	return CV_DROP_UNDER_LOAD;
 }
@@ -240,6 +241,11 @@ int cv_handshake_init(struct cv_node *node, struct cv_link *link, uint8_t *p,
 		return CV_DROP_PLAIN;
 	if (!node->accepts || node->draining)
 		return CV_DROP_UNKNOWN_PEER;
+	if (link->init_at && now - link->init_at < CV_INIT_INTERVAL &&
+		!link->cookied)
+		return CV_DROP_FLOOD;
+	link->cookied = false;
+	link->init_at = now;
 	if (plain)
 		return plain_init(node, link, p, len, now);
 	if (len != CV_INIT_SIZE)

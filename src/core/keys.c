@@ -41,8 +41,7 @@ static int set_up(struct cv_node *node, struct cv_keys *k,
 }
 
 /* the peer was restarted: it has forgotten our flows, and its own are gone */
-static void check_instance(
-	struct cv_session *s, const struct cv_keys *k, cv_time now)
+static void check_instance(struct cv_session *s, const struct cv_keys *k)
 {
 	if (s->instance == k->hello.instance)
 		return;
@@ -58,8 +57,7 @@ static void check_instance(
 		next = l->next;
 		orphans |= f->end[0].session == s;
 		if (f->end[0].session == s)
-			cv_flow_close(
-				s->node, f, &f->end[0], CV_RESET_DONE, now);
+			cv_flow_orphan(&s->node->flows, f, &s->node->orphans);
 		else
 			f->state = CV_FLOW_OPENING;
 	}
@@ -68,7 +66,7 @@ static void check_instance(
 		cv_session_drop_queue(s, CV_DROP_LINK_LOST);
 }
 
-void cv_keys_confirmed(struct cv_session *s, struct cv_keys *k, cv_time now)
+void cv_keys_confirmed(struct cv_session *s, struct cv_keys *k)
 {
 	k->confirmed = true;
 	if (k == s->next) {
@@ -78,7 +76,7 @@ void cv_keys_confirmed(struct cv_session *s, struct cv_keys *k, cv_time now)
 		s->next = NULL;
 	}
 	if (k == s->cur)
-		check_instance(s, k, now);
+		check_instance(s, k);
 }
 
 int cv_keys_install(
@@ -107,7 +105,7 @@ int cv_keys_install(
 		cv_keys_drop(s, &s->prev);
 		s->prev = s->cur;
 		s->cur = k;
-		cv_keys_confirmed(s, k, now);
+		cv_keys_confirmed(s, k);
 	} else {
 		cv_keys_drop(s, &s->next);
 		s->next = k;

@@ -38,6 +38,15 @@ enum {
 	CV_REPLAY_BITS = 8192,    /* sliding window */
 	CV_ALLOW_MAX = 256,       /* allow rules of a node */
 
+	/* what one packet or one turn of the loop may ask for, so that one
+	   peer's flood is not everybody's stall */
+	CV_PACKET_DGRAMS = 1024,  /* datagrams in a packet */
+	CV_PACKET_CONTROLS = 256, /* frames of other kinds */
+	CV_PACKET_OPENS = 64,     /* of these, OPEN */
+	CV_CLOSES_TURN = 256,     /* flows that end in one tick */
+	CV_LOOKUPS = 64,          /* names being resolved at a time */
+	CV_PINNED_SOURCE = 64,    /* flows of one peer that never idle out */
+
 	/* load */
 	CV_UNDER_LOAD = 500, /* handshakes a second before cookies */
 };
@@ -48,6 +57,8 @@ enum {
 #define CV_REKEY_AFTER_MESSAGES (UINT64_C(1) << 60)
 #define CV_REJECT_AFTER_MESSAGES (UINT64_MAX - (UINT64_C(1) << 13) + 1)
 #define CV_HANDSHAKE_TIMEOUT CV_SEC(5)
+#define CV_INIT_INTERVAL CV_MS(20) /* between initiations on one link */
+#define CV_TURN CV_MS(2) /* reading one link in one turn of the loop */
 #define CV_COOKIE_LIFE CV_SEC(120)
 #define CV_HEARTBEAT CV_SEC(20)   /* silence before a PING */
 #define CV_DEAD CV_SEC(30)        /* silence before a path is given up */

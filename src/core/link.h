@@ -43,6 +43,8 @@ struct cv_link {
 	bool blocked;           /* wait for cv_node_writable() */
 	bool trusted;           /* an authenticated packet came in */
 	bool dialled;
+	bool cookied;    /* was sent a cookie: may begin again at once */
+	cv_time init_at; /* last initiation that came in, 0: none */
 	cv_time up;
 };
 

@@ -26,6 +26,7 @@ int cv_node_init(struct cv_node *n, const struct cv_env *env, size_t memory,
 	cv_list_init(&n->dirty_links);
 	cv_list_init(&n->dirty_edges);
 	cv_list_init(&n->resumed);
+	cv_list_init(&n->orphans);
 	cv_pool_init(&n->pool, &n->env, memory);
 	cv_timers_init(&n->timers, &n->env);
 	cv_cookies_init(&n->cookies, &n->env, n->pub);
@@ -47,6 +48,7 @@ int cv_node_init(struct cv_node *n, const struct cv_env *env, size_t memory,
 
 void cv_node_clear(struct cv_node *n)
 {
+	cv_node_reap(n, SIZE_MAX, 0);
 	while (!cv_list_empty(&n->sessions))
 		cv_session_free(
 			CV_CONTAINER(n->sessions.next, struct cv_session, all));
@@ -291,8 +293,18 @@ static cv_time min_time(cv_time a, cv_time b)
 
 cv_time cv_node_deadline(const struct cv_node *n)
 {
+	if (!cv_list_empty(&n->orphans))
+		return 0;
 	return min_time(
 		cv_timers_next(&n->timers), cv_flows_deadline(&n->flows));
+}
+
+void cv_node_reap(struct cv_node *n, size_t max, cv_time now)
+{
+	for (; max && !cv_list_empty(&n->orphans); max--)
+		cv_flow_close(n,
+			CV_CONTAINER(n->orphans.next, struct cv_flow, peers),
+			NULL, CV_RESET_DONE, now);
 }
 
 void cv_node_tick(struct cv_node *n, cv_time now)
@@ -300,9 +312,11 @@ void cv_node_tick(struct cv_node *n, cv_time now)
 	cv_timers_run(&n->timers, now);
 	if (n->pool.nlarge && !n->trim.place)
 		cv_timer_set(&n->timers, &n->trim, now + CV_TRIM);
-	while (cv_flows_deadline(&n->flows) <= now)
+	for (int i = 0;
+		i < CV_CLOSES_TURN && cv_flows_deadline(&n->flows) <= now; i++)
 		cv_flow_close(n, cv_flows_oldest(&n->flows), NULL,
 			CV_RESET_DONE, now);
+	cv_node_reap(n, CV_CLOSES_TURN, now);
 }
 
 bool cv_node_give_way(struct cv_node *n, struct cv_flow *f, cv_time now)
@@ -350,6 +364,10 @@ int cv_flow_send(struct cv_node *n, struct cv_end *from,
 
 	if (train->seg > CV_DGRAM_MAX) { /* IPv6 has room for more */
 		n->stats.drop[CV_DROP_TOO_BIG] += count;
+		return 0;
+	}
+	if (!to->session && !to->edge) { /* its peer was restarted */
+		n->stats.drop[CV_DROP_UNKNOWN_FLOW] += count;
 		return 0;
 	}
 	cv_flow_touch(&n->flows, f, now);

@@ -18,6 +18,7 @@ struct cv_node {
 	struct cv_htab by_index, by_hello, by_pub;
 	struct cv_list sessions, links, dirty_links, dirty_edges;
 	struct cv_list resumed; /* waiters whose session takes more */
+	struct cv_list orphans; /* flows to be closed, a few in each tick */
 	size_t nsessions;
 
 	/* configuration */
@@ -96,6 +97,9 @@ void cv_node_drain(struct cv_node *, cv_time now);
 
 /** cv_node_drained() - everything was handed to the links and left them */
 bool cv_node_drained(const struct cv_node *);
+
+/** cv_node_reap() - close up to @max orphaned flows */
+void cv_node_reap(struct cv_node *, size_t max, cv_time now);
 
 /** cv_node_deadline() - when cv_node_tick() has something to do */
 cv_time cv_node_deadline(const struct cv_node *);

@@ -159,6 +159,15 @@ static cv_time min_time(cv_time a, cv_time b)
 	return a < b ? a : b;
 }
 
+/* a static mapping that the peer asked for, while the peer is away */
+static struct cv_flow *their_pinned(const struct cv_session *s)
+{
+	if (s->link || cv_list_empty(&s->flows))
+		return NULL;
+	struct cv_flow *f = CV_CONTAINER(s->flows.next, struct cv_flow, peers);
+	return f->pinned && f->end[0].session == s ? f : NULL;
+}
+
 /* when new keys are asked for, or asked for again */
 static cv_time rekey_at(const struct cv_session *s)
 {
@@ -186,6 +195,8 @@ void cv_session_schedule(struct cv_session *s, cv_time now)
 	if (s->link && s->dials && s->cur)
 		t = min_time(t, rekey_at(s));
 	if (s->temporary && !s->link)
+		t = min_time(t, s->rx_at + CV_FLOW_IDLE);
+	if (their_pinned(s))
 		t = min_time(t, s->rx_at + CV_FLOW_IDLE);
 	if (s->prev)
 		t = min_time(t, s->prev->born + CV_REJECT_AFTER_TIME);
@@ -229,6 +240,9 @@ static void on_timer(struct cv_timer *t, cv_time now)
 	if (s->link && s->dials && s->cur && now >= rekey_at(s) &&
 		cv_handshake_start(s, now))
 		s->hs_retry = now + CV_SEC(1);
+	struct cv_flow *f;
+	while (now - s->rx_at >= CV_FLOW_IDLE && (f = their_pinned(s)))
+		cv_flow_close(s->node, f, NULL, CV_RESET_DONE, now);
 	if (s->temporary && !s->link && now - s->rx_at >= CV_FLOW_IDLE) {
 		cv_session_free(s);
 		return;

@@ -126,7 +126,7 @@ void cv_session_new_epoch(struct cv_session *);
 
 /* keys.c: the three key pairs */
 int cv_keys_install(struct cv_session *, const struct cv_agreed *, cv_time now);
-void cv_keys_confirmed(struct cv_session *, struct cv_keys *, cv_time now);
+void cv_keys_confirmed(struct cv_session *, struct cv_keys *);
 void cv_keys_drop(struct cv_session *, struct cv_keys **);
 bool cv_keys_usable(const struct cv_keys *, cv_time now);
 

@@ -160,18 +160,13 @@ static void on_control(struct cv_session *s, struct cv_frame *f, cv_time now)
 	}
 }
 
-int cv_session_input(struct cv_keys *k, struct cv_link *link, uint8_t *p,
-	size_t len, cv_time now)
+/* a link's packet shows that the peer is there, and where */
+static void alive(struct cv_keys *k, struct cv_link *link, cv_time now)
 {
 	struct cv_session *s = k->session;
-	uint8_t *end = p + len;
-	struct cv_frame f;
-	bool late = false;
-	int r;
-
 	link->trusted = true;
 	if (!k->confirmed || k == s->next)
-		cv_keys_confirmed(s, k, now);
+		cv_keys_confirmed(s, k);
 	if (s->link != link)
 		cv_session_link_up(s, link, now);
 	if (!s->ready && !s->hs_sent)
@@ -179,17 +174,48 @@ int cv_session_input(struct cv_keys *k, struct cv_link *link, uint8_t *p,
 	s->rx_at = now;
 	s->ping_at = 0;
 	s->stats.rx_packets++;
+}
+
+/* more control frames than any packet of ours has */
+static bool too_many(
+	const struct cv_frame *f, unsigned *opens, unsigned *controls)
+{
+	*opens += f->type == CV_FRAME_OPEN;
+	*controls += f->type != CV_FRAME_PADDING;
+	return *opens > CV_PACKET_OPENS || *controls > CV_PACKET_CONTROLS;
+}
+
+int cv_session_input(struct cv_keys *k, struct cv_link *link, uint8_t *p,
+	size_t len, cv_time now)
+{
+	struct cv_session *s = k->session;
+	uint8_t *end = p + len;
+	uint64_t dgrams = 0, limit;
+	unsigned opens = 0, controls = 0;
+	struct cv_frame f;
+	bool late = false;
+	int r;
+
+	alive(k, link, now);
 	s->stats.rx_bytes += len;
-	uint64_t limit = (uint64_t)k->hello.max_age * CV_LATE_FACTOR;
+	limit = (uint64_t)k->hello.max_age * CV_LATE_FACTOR;
 	while ((r = cv_frame_next(&p, end, &f)) > 0) {
-		if (f.type == CV_FRAME_DGRAM)
-			on_dgram(s, &f, late, now);
-		else if (f.type == CV_FRAME_TIME)
+		if (f.type == CV_FRAME_DGRAM) {
+			dgrams += cv_frame_count(&f);
+			if (dgrams > CV_PACKET_DGRAMS)
+				cv_session_drop(
+					s, CV_DROP_FLOOD, cv_frame_count(&f));
+			else
+				on_dgram(s, &f, late, now);
+		} else if (too_many(&f, &opens, &controls)) {
+			return CULVERT_EPROTO;
+		} else if (f.type == CV_FRAME_TIME) {
 			late = limit && too_late(&s->late, f.time, limit, now);
-		else if (f.type == CV_FRAME_CLOSE)
+		} else if (f.type == CV_FRAME_CLOSE) {
 			return CULVERT_EREFUSED;
-		else
+		} else {
 			on_control(s, &f, now);
+		}
 	}
 	return r;
 }

@@ -21,6 +21,7 @@ static const char *const name[] = {
 	[CV_DROP_PLAIN] = "plain",
 	[CV_DROP_UNDER_LOAD] = "under_load",
 	[CV_DROP_STRANGER] = "stranger",
+	[CV_DROP_FLOOD] = "flood",
 	[CV_DROP_LATE] = "late",
 	[CV_DROP_UNKNOWN_FLOW] = "unknown_flow",
 	[CV_DROP_UNREACHABLE] = "unreachable",

@@ -25,6 +25,7 @@ enum cv_drop {
 	CV_DROP_PLAIN,         /* plain against sealed */
 	CV_DROP_UNDER_LOAD,    /* answered with a cookie */
 	CV_DROP_STRANGER,      /* said something before the handshake */
+	CV_DROP_FLOOD,         /* more than a packet or a link may ask for */
 	/* datagrams from a peer */
 	CV_DROP_LATE,         /* the network took too long */
 	CV_DROP_UNKNOWN_FLOW, /* not open here */

@@ -24,7 +24,7 @@ static struct cv_buf *tail(struct cv_txq *t, struct cv_pool *pool, size_t need,
 {
 	struct cv_buf *b = t->q.tail;
 	if (b && b->len < limit && cv_buf_room(b) >= need &&
-		now - b->time <= CV_CHUNK_SPAN)
+		b->dgrams < CV_PACKET_DGRAMS && now - b->time <= CV_CHUNK_SPAN)
 		return b;
 	return begin_chunk(t, pool, now);
 }
@@ -64,6 +64,8 @@ static uint32_t put_some(
 	uint32_t n = f->len, room = (uint32_t)cv_buf_room(b);
 	if (f->seg && n > room)
 		n = room / f->seg * f->seg;
+	if (f->seg && n > (CV_PACKET_DGRAMS - b->dgrams) * f->seg)
+		n = (CV_PACKET_DGRAMS - b->dgrams) * f->seg;
 	append(t, b, f->data, n);
 	t->train += n;
 	cv_varint_put4(cv_buf_data(b) + t->train_at, t->train);

@@ -143,6 +143,8 @@ static bool fixed_taken(const struct cv_udp_out *o, const struct cv_addr *bind,
 static bool fix(struct cv_udp_out *o, struct target *t,
 	const struct cv_addr *bind, const struct cv_addr *target)
 {
+	if (cv_end_flow(t->end)->source->pinned >= CV_PINNED_SOURCE)
+		return false;
 	t->fixed = malloc(sizeof *t->fixed);
 	if (!t->fixed)
 		return false;
@@ -292,7 +294,7 @@ static int start(
 	}
 	t->opening->query =
 		cv_resolve(o->loop, t->opening->url.host, on_resolved, t);
-	return t->opening->query ? 1 : CULVERT_ENOMEM;
+	return t->opening->query ? 1 : CULVERT_EFULL;
 }
 
 static int open_end(struct cv_edge *e, struct cv_end *end, const char *target,

@@ -36,7 +36,8 @@ struct tcp {
 	ev_timer first; /* a stranger's time to say something */
 	struct cv_bufq out;
 	size_t helping;
-	struct cv_buf *rest; /* of a record cut by the end of a read */
+	struct cv_bufq rest; /* read, and to be worked off with the next turn */
+	ev_timer more;       /* ... which comes even if nothing more arrives */
 	bool reading, dead;  /* closed by the node while it reads */
 	int broken;          /* error of a write, until the loop turns */
 	struct cv_tcp_listener *listener;
@@ -70,7 +71,8 @@ static void destroy(struct tcp *t)
 		t->loop->node.stats.drop[CV_DROP_LINK_LOST] += b->dgrams;
 		cv_buf_free(&t->loop->node.pool, b);
 	}
-	cv_buf_free(&t->loop->node.pool, t->rest);
+	ev_timer_stop(ev, &t->more);
+	cv_bufq_clear(&t->rest, &t->loop->node.pool);
 	free(t);
 }
 
@@ -198,13 +200,16 @@ static const char *why_dropped(const struct tcp *t, enum cv_drop drop)
 static const char *records(struct tcp *t, uint8_t **p, uint8_t *end)
 {
 	struct cv_node *node = &t->loop->node;
-	cv_time now = cv_now();
 	uint32_t len;
 	uint8_t *packet;
 	uint32_t max = t->link.trusted || t->link.dialled ? CV_PACKET_MAX
 							  : CV_STRANGER_RECORD;
-	while (!t->dead && (packet = cv_record_next(p, end, max, &len))) {
+	cv_time now = cv_now(), until = now + CV_TURN;
+	len = 0;
+	while (!t->dead && now < until &&
+		(packet = cv_record_next(p, end, max, &len))) {
 		int drop = cv_node_input(node, &t->link, packet, len, now);
+		now = cv_now();
 		if (t->link.trusted)
 			max = CV_PACKET_MAX;
 		/* a cookie is an answer: the next initiation comes here */
@@ -220,15 +225,15 @@ static const char *records(struct tcp *t, uint8_t **p, uint8_t *end)
 	return NULL;
 }
 
-/* bytes kept from the last read go to the front of the area; how many */
+/* bytes kept from the last turn go to the front of the area; how many */
 static size_t put_rest(struct tcp *t)
 {
-	struct cv_buf *b = t->rest;
-	size_t n = b ? b->len : 0;
-	if (n)
-		memcpy(t->loop->area, b->data, n);
-	cv_buf_free(&t->loop->node.pool, b);
-	t->rest = NULL;
+	size_t n = 0;
+	for (struct cv_buf *b; (b = cv_bufq_pop(&t->rest));) {
+		memcpy(t->loop->area + n, b->data, b->len);
+		n += b->len;
+		cv_buf_free(&t->loop->node.pool, b);
+	}
 	return n;
 }
 
@@ -236,33 +241,28 @@ static size_t put_rest(struct tcp *t)
 static bool keep_rest(struct tcp *t, const uint8_t *p, size_t n)
 {
 	struct cv_pool *pool = &t->loop->node.pool;
-	if (!n)
-		return true;
-	bool small = n <= CV_HEADROOM + CV_SMALL + CV_TAILROOM;
-	t->rest = small ? cv_buf_small(pool) : cv_buf_large(pool);
-	if (!t->rest)
-		return false;
-	memcpy(t->rest->data, p, n);
-	t->rest->len = (uint32_t)n;
+	while (n) {
+		bool small = n <= CV_HEADROOM + CV_SMALL + CV_TAILROOM;
+		struct cv_buf *b =
+			small ? cv_buf_small(pool) : cv_buf_large(pool);
+		if (!b)
+			return false;
+		b->len = (uint32_t)(n < b->cap ? n : b->cap);
+		memcpy(b->data, p, b->len);
+		cv_bufq_push(&t->rest, b);
+		p += b->len;
+		n -= b->len;
+	}
 	return true;
 }
 
-static void on_readable(struct ev_loop *ev, ev_io *w, int events)
+/*
+ * Work off what lies in the area.  One link gets CV_TURN of a turn of the
+ * loop; what is left then waits, and so does its socket.
+ */
+static void work(struct tcp *t, uint8_t *end)
 {
-	struct tcp *t = w->data;
 	uint8_t *p = t->loop->area;
-	(void)ev;
-	(void)events;
-	size_t kept = t->rest ? t->rest->len : 0;
-	ssize_t n = recv(w->fd, p + kept, CV_RX_AREA, 0);
-	if (n <= 0) {
-		if (n < 0 && (errno == EAGAIN || errno == EINTR))
-			return;
-		int e = n < 0 ? errno : t->broken;
-		die(t, e ? strerror(e) : hung_up(t));
-		return;
-	}
-	uint8_t *end = p + put_rest(t) + n;
 	t->reading = true;
 	const char *why = records(t, &p, end);
 	cv_node_input_done(&t->loop->node);
@@ -275,8 +275,45 @@ static void on_readable(struct ev_loop *ev, ev_io *w, int events)
 		no_stranger(t);
 	if (!why && !keep_rest(t, p, (size_t)(end - p)))
 		why = "out of memory";
-	if (why)
+	if (why) {
 		die(t, why);
+		return;
+	}
+	uint32_t len;
+	bool more = cv_record_next(&p, end, CV_PACKET_MAX, &len) != NULL;
+	if (more) {
+		ev_io_stop(t->loop->ev, &t->rx);
+		ev_timer_set(&t->more, 0., 0.);
+		ev_timer_start(t->loop->ev, &t->more);
+	} else if (!ev_is_active(&t->rx)) {
+		ev_io_start(t->loop->ev, &t->rx);
+	}
+}
+
+static void on_more(struct ev_loop *ev, ev_timer *w, int events)
+{
+	struct tcp *t = w->data;
+	(void)ev;
+	(void)events;
+	work(t, t->loop->area + put_rest(t));
+}
+
+static void on_readable(struct ev_loop *ev, ev_io *w, int events)
+{
+	struct tcp *t = w->data;
+	uint8_t *p = t->loop->area + t->rest.bytes;
+	(void)ev;
+	(void)events;
+	ssize_t n = recv(w->fd, p, CV_RX_AREA, 0);
+	if (n > 0) {
+		put_rest(t);
+		work(t, p + n);
+		return;
+	}
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	int e = n < 0 ? errno : t->broken;
+	die(t, e ? strerror(e) : hung_up(t));
 }
 
 static void on_silent(struct ev_loop *ev, ev_timer *w, int events)
@@ -337,7 +374,8 @@ static struct tcp *adopt(struct cv_loop *l, int fd)
 	ev_io_init(&t->rx, on_readable, fd, EV_READ);
 	ev_io_init(&t->tx, on_writable, fd, EV_WRITE);
 	ev_timer_init(&t->first, on_silent, CV_FIRST_PACKET / 1e6, 0.);
-	t->rx.data = t->tx.data = t->first.data = t;
+	ev_timer_init(&t->more, on_more, 0., 0.);
+	t->rx.data = t->tx.data = t->first.data = t->more.data = t;
 	ev_io_start(l->ev, &t->rx);
 	return t;
 }

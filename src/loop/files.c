@@ -100,13 +100,17 @@ int cv_file_peers(
 	return err;
 }
 
-void cv_files_raise_limit(void)
+unsigned cv_files_raise_limit(void)
 {
 	struct rlimit now, more = { DESCRIPTORS, DESCRIPTORS };
-	if (getrlimit(RLIMIT_NOFILE, &now) || now.rlim_cur >= DESCRIPTORS)
-		return;
-	if (!setrlimit(RLIMIT_NOFILE, &more)) /* root may */
-		return;
-	now.rlim_cur = now.rlim_max;
-	setrlimit(RLIMIT_NOFILE, &now);
+	if (getrlimit(RLIMIT_NOFILE, &now))
+		return DESCRIPTORS;
+	if (now.rlim_cur < DESCRIPTORS &&
+		setrlimit(RLIMIT_NOFILE, &more)) { /* root may */
+		more.rlim_cur = more.rlim_max = now.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &more);
+	}
+	if (getrlimit(RLIMIT_NOFILE, &now) || now.rlim_cur > DESCRIPTORS)
+		return DESCRIPTORS;
+	return (unsigned)now.rlim_cur;
 }

@@ -17,7 +17,11 @@ int cv_file_key(
 int cv_file_peers(
 	const char *path, struct cv_conf *conf, struct culvert_diag *diag);
 
-/** cv_files_raise_limit() - as many descriptors as we may have: one a flow */
-void cv_files_raise_limit(void);
+/**
+ * cv_files_raise_limit() - As many descriptors as we may have: one a flow
+ *
+ * Return: how many that is
+ */
+unsigned cv_files_raise_limit(void);
 
 #endif

@@ -16,7 +16,7 @@
 struct cv_resolver;
 
 enum {
-	CV_RX_AREA = 512 << 10, /* bytes read from a stream at once */
+	CV_RX_AREA = 128 << 10, /* bytes read from a stream at once */
 };
 
 struct cv_loop {

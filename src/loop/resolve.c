@@ -21,6 +21,7 @@ struct cv_resolver {
 	ares_channel channel;
 	struct watch watch[SOCKETS];
 	ev_timer timer;
+	unsigned asked; /* queries under way */
 };
 
 struct cv_query {
@@ -142,6 +143,7 @@ static void on_answer(
 	struct cv_query *q = user;
 	(void)timeouts;
 	q->asked = false;
+	q->loop->resolver->asked--;
 	if (status == ARES_SUCCESS) {
 		struct ares_addrinfo_node *a = info->nodes;
 		for (; a && q->n < ADDRS; a = a->ai_next) {
@@ -186,13 +188,14 @@ struct cv_query *cv_resolve(
 		return q;
 	}
 	struct cv_resolver *r = resolver(l);
-	if (!r) {
+	if (!r || r->asked == CV_LOOKUPS) {
 		free(q);
 		return NULL;
 	}
 	struct ares_addrinfo_hints hints = { .ai_family = AF_UNSPEC,
 		.ai_socktype = SOCK_STREAM };
 	q->asked = true;
+	r->asked++;
 	ares_getaddrinfo(r->channel, host, NULL, &hints, on_answer, q);
 	arm(r);
 	return q;

@@ -14,7 +14,8 @@ typedef void cv_resolved(
 /**
  * cv_resolve() - Look a name up; a number answers itself
  *
- * The answer always comes later, from the loop.  NULL: out of memory.
+ * The answer always comes later, from the loop.  NULL: out of memory, or
+ * CV_LOOKUPS names are being looked up already.
  */
 struct cv_query *cv_resolve(
 	struct cv_loop *, const char *host, cv_resolved *, void *user);

@@ -106,6 +106,7 @@ class Link:
 
     def __init__(self, sock):
         self.sock, self.got = sock, b""
+        self.begun = 0.                     # when an initiation went out
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     @staticmethod
@@ -113,7 +114,11 @@ class Link:
         return len(packet).to_bytes(3, "big") + packet
 
     def send(self, *packets):
-        self.sock.sendall(b"".join(map(self.record, packets)))
+        for one in packets:                 # 4.1: at least 20 ms between two of them
+            if one[0] & ~PLAIN == INITIATION:
+                time.sleep(max(0., self.begun + .022 - time.monotonic()))
+                self.begun = time.monotonic()
+            self.sock.sendall(self.record(one))
 
     def recv(self, timeout=3):
         self.sock.settimeout(timeout)
@@ -446,6 +451,7 @@ class Session:
         if kind == COOKIE:
             self.cookie = self.pending.cookie(packet)
             self.pending = Initiation(self.node, self.peer, self.psk, self.cookie)
+            link.begun = 0.
             link.send(self.pending.packet)
             return self.pump(link, timeout)
         if kind == RESPONSE:
