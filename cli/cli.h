@@ -22,10 +22,11 @@ void complain(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 int exit_code(int err);
 
 /** run_node() - Make a node of a configuration and run it
+ * @conf:	from malloc(); wiped and freed here
  * @place:	what to name in front of an error in @line; may return NULL
  * Return: an exit code
  */
-int run_node(const char *conf, size_t len,
+int run_node(char *conf, size_t len,
 	const char *(*place)(void *user, unsigned line, char out[300]),
 	void *user);
 

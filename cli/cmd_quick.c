@@ -23,8 +23,8 @@ static const struct option {
 } options[] = {
 	{ "--key", "PrivateKeyFile", "FILE", "own private key, mode 0600", NODE,
 		false },
-	{ "--peer", "PublicKey", "KEY", "public key of a peer; repeatable",
-		PEER, false },
+	{ "--peer", "PublicKey", "KEY",
+		"public key of a peer; repeatable for serve", PEER, false },
 	{ "--psk", "PresharedKeyFile", "FILE",
 		"pre-shared key of the --peer before it", PEER, false },
 	{ "--peers", "PeersFile", "FILE", "many peers: \"KEY [NAME]\" a line",
@@ -235,7 +235,8 @@ static int run(struct quick *q, int code)
 		fwrite(q->text, 1, q->len, stdout);
 	else if (!code)
 		code = run_node(q->text, q->len, place, q);
-	free(q->text);
+	else
+		free(q->text);
 	free(q);
 	return code;
 }

@@ -5,10 +5,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
 
 enum { CONF_MAX = 1 << 20 };
 
-int run_node(const char *conf, size_t len,
+int run_node(char *conf, size_t len,
 	const char *(*place)(void *user, unsigned line, char out[300]),
 	void *user)
 {
@@ -16,6 +18,8 @@ int run_node(const char *conf, size_t len,
 	char buf[300];
 	culvert *node;
 	int err = culvert_new(&node, conf, len, &diag);
+	explicit_bzero(conf, len);
+	free(conf);
 	if (!err) {
 		err = culvert_run(node);
 		culvert_free(node);
@@ -39,28 +43,53 @@ static const char *file_line(void *user, unsigned line, char out[300])
 	return out;
 }
 
+/* a line that gives a secret itself, not the file it is in */
+static bool holds_secret(const char *text)
+{
+	for (const char *p = text; p; p = strchr(p, '\n')) {
+		p += strspn(p, " \t\r\n");
+		size_t n = strcspn(p, " \t=\r\n");
+		if ((n == 10 && !strncasecmp(p, "PrivateKey", n)) ||
+			(n == 12 && !strncasecmp(p, "PresharedKey", n)))
+			return true;
+	}
+	return false;
+}
+
+/* the file as text to be wiped and freed; NULL: it was said why not */
+static char *read_file(const char *path, size_t *len)
+{
+	struct stat st;
+	FILE *f = fopen(path, "re");
+	char *text = f ? calloc(1, CONF_MAX + 1) : NULL;
+	const char *why = NULL;
+	if (text)
+		*len = fread(text, 1, CONF_MAX, f);
+	if (!text || ferror(f) || fstat(fileno(f), &st))
+		why = strerror(errno);
+	else if (*len == CONF_MAX)
+		why = "larger than 1 MiB";
+	else if (st.st_mode & 077 && holds_secret(text))
+		why = "others may read the keys in it; type chmod 600, or keep "
+		      "keys in files of their own";
+	if (f)
+		fclose(f);
+	if (!why)
+		return text;
+	complain("%s: %s", path, why);
+	if (text)
+		explicit_bzero(text, CONF_MAX);
+	free(text);
+	return NULL;
+}
+
 int cmd_run(int argc, char **argv)
 {
 	if (argc != 3 || strcmp(argv[1], "-c")) {
 		complain("run: type \"culvert run -c FILE\"");
 		return EXIT_USAGE;
 	}
-	FILE *f = fopen(argv[2], "re");
-	char *text = f ? malloc(CONF_MAX) : NULL;
-	if (!text) {
-		complain("%s: %s", argv[2], strerror(errno));
-		if (f)
-			fclose(f);
-		return EXIT_USAGE;
-	}
-	size_t n = fread(text, 1, CONF_MAX, f);
-	int code = EXIT_USAGE;
-	if (ferror(f) || n == CONF_MAX)
-		complain("%s: %s", argv[2],
-			n == CONF_MAX ? "larger than 1 MiB" : strerror(errno));
-	else
-		code = run_node(text, n, file_line, argv[2]);
-	fclose(f);
-	free(text);
-	return code;
+	size_t len = 0;
+	char *text = read_file(argv[2], &len);
+	return text ? run_node(text, len, file_line, argv[2]) : EXIT_FAILED;
 }

@@ -51,7 +51,8 @@ int exit_code(int err)
 
 static int help(void)
 {
-	puts("culvert carries any transport over any other.\n\nusage:");
+	puts("culvert carries UDP over TCP, authenticated and "
+	     "encrypted.\n\nusage:");
 	for (int i = 0; i < COMMANDS; i++)
 		printf("  culvert %s %s\n      %s\n", commands[i].name,
 			commands[i].usage, commands[i].what);

@@ -122,7 +122,8 @@ static int read_files(struct culvert *c)
 	for (unsigned i = 0; i < f->peers; i++) {
 		struct cv_conf_peer *p = &f->peer[i];
 		if (*p->psk_file && cv_file_key(p->psk_file, p->psk, &d))
-			return refuse(c, CULVERT_ESYS, p->line, "%s", d.text);
+			return refuse(
+				c, CULVERT_ESYS, p->psk_line, "%s", d.text);
 	}
 	return 0;
 }
@@ -329,7 +330,12 @@ static int set_up(struct culvert *c, const char *conf, size_t len)
 		(err = add_forwards(c)))
 		return err;
 	default_name(&c->conf, name);
-	c->control = cv_control_new(&c->loop, name);
+	c->control = cv_control_new(&c->loop, name, *c->conf.name != '\0');
+	if (!c->control && errno == EADDRINUSE)
+		return refuse(c, CULVERT_ESYS, 0,
+			"a running node is called \"%s\" already; choose "
+			"another name (--name)",
+			name);
 	if (!c->control)
 		cv_log(&c->loop.node, CULVERT_WARN,
 			"msg=\"no control socket: culvert show will not find "
@@ -411,16 +417,20 @@ static void watch_signal(struct culvert *c, ev_signal *w, int number)
 static void say_ready(struct culvert *c)
 {
 	struct cv_node *n = &c->loop.node;
+	const char *name = c->control ? cv_control_name(c->control) : "-";
 	for (unsigned i = 0; i < c->conf.listens; i++)
-		cv_log(n, CULVERT_INFO, "msg=listening link=%s peers=%u%s",
+		cv_log(n, CULVERT_INFO,
+			"msg=listening link=%s peers=%u%s node=%s",
 			c->conf.listen[i].text, c->conf.peers,
-			n->plain ? " plain=yes" : "");
+			n->plain ? " plain=yes" : "", name);
 	for (unsigned i = 0; i < c->conf.forwards; i++)
-		cv_log(n, CULVERT_INFO, "msg=forwarding from=%s to=%s via=%s%s",
+		cv_log(n, CULVERT_INFO,
+			"msg=forwarding from=%s to=%s via=%s%s node=%s",
 			c->conf.forward[i].from.text,
 			*c->conf.forward[i].to.text ? c->conf.forward[i].to.text
 						    : "-",
-			c->conf.forward[i].via, n->plain ? " plain=yes" : "");
+			c->conf.forward[i].via, n->plain ? " plain=yes" : "",
+			name);
 }
 
 int culvert_run(culvert *c)

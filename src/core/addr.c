@@ -15,10 +15,15 @@ bool cv_addr_same_ip(const struct cv_addr *a, const struct cv_addr *b)
 	       memcmp(a->ip, b->ip, sizeof a->ip) == 0;
 }
 
-static bool mapped(const struct cv_addr *a)
+void cv_addr_unmap(struct cv_addr *a)
 {
 	static const uint8_t head[12] = { [10] = 0xff, [11] = 0xff };
-	return a->family == CV_AF_INET6 && memcmp(a->ip, head, 12) == 0;
+	if (a->family != CV_AF_INET6 || memcmp(a->ip, head, sizeof head))
+		return;
+	a->family = CV_AF_INET;
+	a->scope = 0;
+	memcpy(a->ip, a->ip + 12, 4);
+	memset(a->ip + 4, 0, 12);
 }
 
 bool cv_addr_loopback(const struct cv_addr *a)
@@ -26,8 +31,7 @@ bool cv_addr_loopback(const struct cv_addr *a)
 	static const uint8_t one[16] = { [15] = 1 };
 	if (a->family == CV_AF_INET)
 		return a->ip[0] == 127;
-	return mapped(a) ? a->ip[12] == 127
-			 : a->family == CV_AF_INET6 && !memcmp(a->ip, one, 16);
+	return a->family == CV_AF_INET6 && !memcmp(a->ip, one, 16);
 }
 
 bool cv_addr_any(const struct cv_addr *a)
@@ -124,8 +128,10 @@ int cv_addr_parse_ip(const char *text, struct cv_addr *out)
 		a.family = CV_AF_INET6;
 		err = parse_v6(text, a.ip);
 	}
-	if (!err)
+	if (!err) {
+		cv_addr_unmap(&a);
 		*out = a;
+	}
 	return err;
 }
 

@@ -28,8 +28,11 @@ bool cv_addr_equal(const struct cv_addr *a, const struct cv_addr *b);
 /** cv_addr_same_ip() - equal but for the port */
 bool cv_addr_same_ip(const struct cv_addr *a, const struct cv_addr *b);
 
-/** cv_addr_loopback() - 127.0.0.0/8, ::1, or these mapped */
+/** cv_addr_loopback() - 127.0.0.0/8 or ::1 */
 bool cv_addr_loopback(const struct cv_addr *a);
+
+/** cv_addr_unmap() - an IPv4 address in IPv6 clothes (::ffff:0:0/96) is IPv4 */
+void cv_addr_unmap(struct cv_addr *a);
 
 /** cv_addr_any() - 0.0.0.0 or :: */
 bool cv_addr_any(const struct cv_addr *a);

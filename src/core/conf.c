@@ -160,9 +160,10 @@ static int set(struct parser *p, const char *name, const char *value)
 	int err = k->set(p->c, value, &why);
 	if (err == CULVERT_ENOMEM)
 		return cv_conf_fail(p->diag, err, p->c->line, "out of memory");
-	return err ? cv_conf_fail(p->diag, err, p->c->line, "%s = \"%s\": %s",
-			     k->name, value, why)
-		   : 0;
+	if (err)
+		cv_conf_fail(p->diag, err, p->c->line, "%s = \"%s\": %s",
+			k->name, k->secret ? "..." : value, why);
+	return err;
 }
 
 static int add_peer(struct cv_conf *c, const char *name)

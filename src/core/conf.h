@@ -31,6 +31,7 @@ struct cv_conf_peer {
 	uint8_t pub[CV_KEY];          /* PublicKey */
 	uint8_t psk[CV_KEY];          /* PresharedKey; zeroes: none */
 	char psk_file[CV_PATH];       /* PresharedKeyFile */
+	unsigned psk_line;            /* where it stands */
 	struct cv_conf_text endpoint; /* Endpoint; "": it dials us */
 	bool keyed;                   /* PublicKey was given */
 	unsigned line;                /* of the section */

@@ -46,7 +46,10 @@ static int check_url(const struct cv_conf_text *t, const struct shape *s,
 	if (u.port < 1 || (s->host && !*u.host))
 		return cv_conf_fail(d, CULVERT_EINVAL, t->line,
 			"%s = \"%s\": %s is missing", s->what, t->text,
-			u.port < 1 ? "the port" : "the host");
+			u.port < 1 ? "the port (1 to 65535)" : "the host");
+	if (s->host && !strcmp(u.host, "*"))
+		return cv_conf_fail(d, CULVERT_EINVAL, t->line,
+			"%s = \"%s\": * is no host to reach", s->what, t->text);
 	for (unsigned i = 0; i < u.options; i++) {
 		if (!in_words(s->options, u.option[i].key))
 			return cv_conf_fail(d, CULVERT_EINVAL, t->line,
@@ -171,21 +174,26 @@ static int check_keys(const struct cv_conf *c, struct culvert_diag *d)
 			"Plain = yes goes without keys: remove one of the two");
 	if (!c->plain && !own)
 		return cv_conf_fail(d, CULVERT_EINVAL, 0,
-			"no private key: type \"(umask 077; culvert genkey "
-			">my.key)\" and add \"--key my.key\", or add "
-			"\"--plain\" to go without encryption and "
+			"no private key: type \"culvert genkey my.key\" and "
+			"add \"--key my.key\" (PrivateKeyFile in a file), "
+			"or add \"--plain\" to go without encryption and "
 			"authentication");
 	if (!c->plain && !c->peers && !*c->peers_file.text)
 		return cv_conf_fail(d, CULVERT_EINVAL, 0,
 			"no peer: add \"--peer PUBLICKEY\", which "
-			"\"culvert pubkey <their.key\" prints at the other "
+			"\"culvert pubkey <my.key\" prints at the other "
 			"end");
 	for (unsigned i = 0; i < c->peers; i++) {
 		if (c->peer[i].keyed == c->plain)
 			return cv_conf_fail(d, CULVERT_EINVAL, c->peer[i].line,
 				c->plain ? "Plain = yes goes without keys: "
 					   "remove PublicKey"
-					 : "[Peer %s] needs a PublicKey",
+					 : "no public key of the peer \"%s\": "
+					   "add "
+					   "\"--peer PUBLICKEY\" (PublicKey in "
+					   "its section), which \"culvert "
+					   "pubkey "
+					   "<my.key\" prints at the other end",
 				c->peer[i].name);
 	}
 	return 0;

@@ -271,6 +271,7 @@ static int peer_psk(struct cv_conf *c, const char *s, const char **why)
 
 static int peer_psk_file(struct cv_conf *c, const char *s, const char **why)
 {
+	peer(c)->psk_line = c->line;
 	return copy(peer(c)->psk_file, CV_PATH, s, why);
 }
 
@@ -307,28 +308,28 @@ static int forward_via(struct cv_conf *c, const char *s, const char **why)
 }
 
 static const struct cv_conf_key keys[] = {
-	{ CV_CONF_NODE, "Name", node_name, false },
-	{ CV_CONF_NODE, "PrivateKey", node_key, false },
-	{ CV_CONF_NODE, "PrivateKeyFile", node_key_file, false },
-	{ CV_CONF_NODE, "PeersFile", node_peers_file, false },
-	{ CV_CONF_NODE, "Plain", node_plain, false },
-	{ CV_CONF_NODE, "LogLevel", node_log, false },
-	{ CV_CONF_NODE, "MaxAge", node_max_age, false },
-	{ CV_CONF_NODE, "IdleTimeout", node_idle, false },
-	{ CV_CONF_NODE, "MaxFlows", node_max_flows, false },
-	{ CV_CONF_NODE, "MaxFlowsPerSource", node_max_source, false },
-	{ CV_CONF_NODE, "Memory", node_memory, false },
-	{ CV_CONF_NODE, "ServerNumber", node_server, false },
-	{ CV_CONF_SERVE, "Listen", serve_listen, true },
-	{ CV_CONF_SERVE, "Allow", serve_allow, true },
-	{ CV_CONF_SERVE, "To", serve_to, false },
-	{ CV_CONF_PEER, "PublicKey", peer_key, false },
-	{ CV_CONF_PEER, "PresharedKey", peer_psk, false },
-	{ CV_CONF_PEER, "PresharedKeyFile", peer_psk_file, false },
-	{ CV_CONF_PEER, "Endpoint", peer_endpoint, false },
-	{ CV_CONF_FORWARD, "From", forward_from, false },
-	{ CV_CONF_FORWARD, "To", forward_to, false },
-	{ CV_CONF_FORWARD, "Via", forward_via, false },
+	{ CV_CONF_NODE, "Name", node_name, false, false },
+	{ CV_CONF_NODE, "PrivateKey", node_key, false, true },
+	{ CV_CONF_NODE, "PrivateKeyFile", node_key_file, false, false },
+	{ CV_CONF_NODE, "PeersFile", node_peers_file, false, false },
+	{ CV_CONF_NODE, "Plain", node_plain, false, false },
+	{ CV_CONF_NODE, "LogLevel", node_log, false, false },
+	{ CV_CONF_NODE, "MaxAge", node_max_age, false, false },
+	{ CV_CONF_NODE, "IdleTimeout", node_idle, false, false },
+	{ CV_CONF_NODE, "MaxFlows", node_max_flows, false, false },
+	{ CV_CONF_NODE, "MaxFlowsPerSource", node_max_source, false, false },
+	{ CV_CONF_NODE, "Memory", node_memory, false, false },
+	{ CV_CONF_NODE, "ServerNumber", node_server, false, false },
+	{ CV_CONF_SERVE, "Listen", serve_listen, true, false },
+	{ CV_CONF_SERVE, "Allow", serve_allow, true, false },
+	{ CV_CONF_SERVE, "To", serve_to, false, false },
+	{ CV_CONF_PEER, "PublicKey", peer_key, false, false },
+	{ CV_CONF_PEER, "PresharedKey", peer_psk, false, true },
+	{ CV_CONF_PEER, "PresharedKeyFile", peer_psk_file, false, false },
+	{ CV_CONF_PEER, "Endpoint", peer_endpoint, false, false },
+	{ CV_CONF_FORWARD, "From", forward_from, false, false },
+	{ CV_CONF_FORWARD, "To", forward_to, false, false },
+	{ CV_CONF_FORWARD, "Via", forward_via, false, false },
 };
 
 const struct cv_conf_key *cv_conf_key_at(size_t i)

@@ -18,12 +18,14 @@ enum cv_conf_section {
  * struct cv_conf_key - one key of one section
  * @set:	take a value; 0 or a negative enum culvert_err with *@why set
  * @repeats:	may be given more than once
+ * @secret:	its value is printed nowhere
  */
 struct cv_conf_key {
 	enum cv_conf_section section;
 	const char *name;
 	int (*set)(struct cv_conf *, const char *value, const char **why);
 	bool repeats;
+	bool secret;
 };
 
 /** cv_conf_section_name() - as it stands in the brackets */

@@ -19,6 +19,22 @@ const char *cv_reset_name(uint64_t code)
 	return code < CV_RESET_N ? reset_name[code] : "unknown_code";
 }
 
+static const char *const reset_why[] = {
+	[CV_RESET_DONE] = "closed",
+	[CV_RESET_UNKNOWN] = "it does not know the flow",
+	[CV_RESET_REFUSED] = "no --allow there covers it",
+	[CV_RESET_TARGET] = "no such target, or none given here and no --to "
+			    "there",
+	[CV_RESET_LIMIT] = "no room there for another flow",
+	[CV_RESET_SYSTEM] = "its system refused a socket or an address",
+};
+static_assert(CV_COUNT(reset_why) == CV_RESET_N, "every reset has a reason");
+
+const char *cv_reset_why(uint64_t code)
+{
+	return code < CV_RESET_N ? reset_why[code] : "a reason unknown here";
+}
+
 size_t cv_varint_put(uint8_t *p, uint64_t v)
 {
 	if (v < 1u << 6) {

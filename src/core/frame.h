@@ -34,6 +34,9 @@ enum cv_reset cv_reset_of(int err);
 /** cv_reset_name() - in words, for logs; any number is fine */
 const char *cv_reset_name(uint64_t code);
 
+/** cv_reset_why() - what it means for who asked, a phrase */
+const char *cv_reset_why(uint64_t code);
+
 /** struct cv_frame - one decoded frame; pointers reach into the packet */
 struct cv_frame {
 	uint8_t type;   /* enum cv_frame_type */

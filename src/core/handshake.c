@@ -6,6 +6,7 @@
  * The order of checks is the order of their cost: length, mac1, cookie (only
  * under load), then Diffie-Hellman.
  */
+#include "core/keytext.h"
 #include "core/node.h"
 
 #include <string.h>
@@ -176,6 +177,8 @@ static int check_cookie(struct cv_node *node, struct cv_link *link,
 	}
 	cv_bufq_push(&link->replies, b);
 	link->cookied = true;
+	if (link->cookies <= CV_COOKIES_LINK)
+		link->cookies++;
 	cv_node_dirty(node, link);
 	return CV_DROP_UNDER_LOAD;
 }
@@ -190,6 +193,8 @@ static int plain_init(struct cv_node *node, struct cv_link *link, uint8_t *p,
 	if (a.hello.version != 1)
 		return CV_DROP_MALFORMED;
 	struct cv_session *s = cv_node_find(node, p + 8);
+	if (!s && node->nsessions >= CV_PLAIN_MAX)
+		cv_session_forget_one(node);
 	if (!s && node->nsessions < CV_PLAIN_MAX) {
 		s = cv_session_new(node, p + 8, true);
 		if (s) {
@@ -205,6 +210,17 @@ static int plain_init(struct cv_node *node, struct cv_link *link, uint8_t *p,
 	return respond(s, link, &a, now) ? CV_DROP_NO_BUFFER : 0;
 }
 
+/* somebody who knows our key: the operator may have forgotten a --peer */
+static void log_unknown(
+	struct cv_node *node, const struct cv_link *link, const uint8_t *pub)
+{
+	char key[CULVERT_KEYTEXT], at[CV_ADDRTEXT];
+	cv_log(node, CULVERT_WARN,
+		"msg=\"no such peer here\" key=%s link=%s://%s",
+		cv_keytext_format(pub, key), link->ops->name,
+		cv_addr_format(&link->remote, at));
+}
+
 static int sealed_init(struct cv_node *node, struct cv_link *link, uint8_t *p,
 	struct cv_noise *noise, cv_time now)
 {
@@ -215,8 +231,10 @@ static int sealed_init(struct cv_node *node, struct cv_link *link, uint8_t *p,
 		cv_noise_read1(noise, p + CV_INIT_NOISE, CV_HELLO))
 		return CV_DROP_FORGED;
 	struct cv_session *s = cv_node_find(node, noise->rs);
-	if (!s)
+	if (!s) {
+		log_unknown(node, link, noise->rs);
 		return CV_DROP_UNKNOWN_PEER;
+	}
 	if (link->session && link->session != s)
 		return CV_DROP_STRANGER;
 	cv_hello_get(p + CV_INIT_NOISE + 80, &a.hello);
@@ -241,8 +259,8 @@ int cv_handshake_init(struct cv_node *node, struct cv_link *link, uint8_t *p,
 		return CV_DROP_PLAIN;
 	if (!node->accepts || node->draining)
 		return CV_DROP_UNKNOWN_PEER;
-	if (link->init_at && now - link->init_at < CV_INIT_INTERVAL &&
-		!link->cookied)
+	bool at_once = link->cookied && link->cookies <= CV_COOKIES_LINK;
+	if (link->init_at && now - link->init_at < CV_INIT_INTERVAL && !at_once)
 		return CV_DROP_FLOOD;
 	link->cookied = false;
 	link->init_at = now;
@@ -322,16 +340,23 @@ int cv_handshake_response(struct cv_node *node, struct cv_link *link,
 	return 0;
 }
 
-int cv_handshake_cookie(
-	struct cv_node *node, const uint8_t *p, size_t len, cv_time now)
+int cv_handshake_cookie(struct cv_node *node, struct cv_link *link,
+	const uint8_t *p, size_t len, cv_time now)
 {
 	if (len != CV_COOKIE_SIZE || node->plain)
 		return CV_DROP_MALFORMED;
 	struct cv_session *s = by_hello(node, cv_get64(p) & CV_INDEX_MASK);
-	if (!s)
+	if (!s || s->link != link)
 		return CV_DROP_UNKNOWN_INDEX;
+	/* who sees our initiation and knows the server's key can make these */
+	if (s->cookie_at && now - s->cookie_at < CV_COOKIE_INTERVAL)
+		return CV_DROP_FLOOD;
 	if (cv_cookie_open(node->crypto, s->pub, s->mac1, p, s->cookie))
 		return CV_DROP_FORGED;
 	s->cookie_at = now;
-	return cv_handshake_start(s, now) ? CV_DROP_NO_BUFFER : 0;
+	cv_time began = s->hs_sent;
+	int err = cv_handshake_start(s, now);
+	if (!err) /* the time that an answer may take goes on */
+		s->hs_sent = began;
+	return err ? CV_DROP_NO_BUFFER : 0;
 }

@@ -44,6 +44,7 @@ enum {
 	CV_PACKET_CONTROLS = 256, /* frames of other kinds */
 	CV_PACKET_OPENS = 64,     /* of these, OPEN */
 	CV_CLOSES_TURN = 256,     /* flows that end in one tick */
+	CV_COOKIES_LINK = 4,      /* cookies that may be used at once */
 	CV_LOOKUPS = 64,          /* names being resolved at a time */
 	CV_PINNED_SOURCE = 64,    /* flows of one peer that never idle out */
 
@@ -57,7 +58,8 @@ enum {
 #define CV_REKEY_AFTER_MESSAGES (UINT64_C(1) << 60)
 #define CV_REJECT_AFTER_MESSAGES (UINT64_MAX - (UINT64_C(1) << 13) + 1)
 #define CV_HANDSHAKE_TIMEOUT CV_SEC(5)
-#define CV_INIT_INTERVAL CV_MS(20) /* between initiations on one link */
+#define CV_INIT_INTERVAL CV_MS(20)   /* between initiations on one link */
+#define CV_COOKIE_INTERVAL CV_SEC(1) /* between cookies that are taken */
 #define CV_TURN CV_MS(2) /* reading one link in one turn of the loop */
 #define CV_COOKIE_LIFE CV_SEC(120)
 #define CV_HEARTBEAT CV_SEC(20)   /* silence before a PING */
@@ -74,6 +76,7 @@ enum {
 
 /* flows and links */
 #define CV_FLOW_IDLE CV_SEC(180) /* RFC 4787 REQ-5 asks at least 120 s */
+#define CV_LINK_YOUNG CV_SEC(1)  /* lived shorter: counts as a failure */
 #define CV_DIAL_MIN CV_MS(100)
 #define CV_DIAL_MAX CV_SEC(10)
 #define CV_DIAL_FAILED CV_SEC(2) /* at most, after failed handshakes */

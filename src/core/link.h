@@ -44,6 +44,7 @@ struct cv_link {
 	bool trusted;           /* an authenticated packet came in */
 	bool dialled;
 	bool cookied;    /* was sent a cookie: may begin again at once */
+	uint8_t cookies; /* how many so far */
 	cv_time init_at; /* last initiation that came in, 0: none */
 	cv_time up;
 };

@@ -201,7 +201,7 @@ static int dispatch(struct cv_node *n, struct cv_link *link, uint8_t *p,
 	case CV_PACKET_PLAIN_RESPONSE:
 		return cv_handshake_response(n, link, p, len, now);
 	case CV_PACKET_COOKIE:
-		return cv_handshake_cookie(n, p, len, now);
+		return cv_handshake_cookie(n, link, p, len, now);
 	default:
 		return CV_DROP_MALFORMED;
 	}

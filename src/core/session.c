@@ -72,6 +72,21 @@ void cv_session_free(struct cv_session *s)
 	node->env.free(node->env.user, s, sizeof *s);
 }
 
+/* of the temporary sessions without a link, the one silent longest */
+void cv_session_forget_one(struct cv_node *node)
+{
+	struct cv_session *oldest = NULL;
+	for (struct cv_list *l = node->sessions.next; l != &node->sessions;
+		l = l->next) {
+		struct cv_session *s = CV_CONTAINER(l, struct cv_session, all);
+		if (s->temporary && !s->link &&
+			(!oldest || s->rx_at < oldest->rx_at))
+			oldest = s;
+	}
+	if (oldest)
+		cv_session_free(oldest);
+}
+
 bool cv_session_up(const struct cv_session *s)
 {
 	return s->ready && s->cur && s->cur->confirmed;
@@ -102,7 +117,6 @@ void cv_session_ready(struct cv_session *s, cv_time now)
 			cv_addr_format(&s->link->remote, at));
 	}
 	s->ready = true;
-	s->failures = 0;
 	cv_session_open_pinned(s);
 	cv_node_dirty(s->node, s->link);
 }
@@ -130,6 +144,11 @@ void cv_session_link_up(struct cv_session *s, struct cv_link *link, cv_time now)
 	s->ping_at = 0;
 	cv_session_new_epoch(s);
 	cv_bufq_clear(&s->ctl, &s->node->pool);
+	if (old && old != link && now - old->up < CV_LINK_YOUNG)
+		cv_log(s->node, CULVERT_WARN,
+			"msg=\"two nodes use this peer's key; give each its "
+			"own\" peer=%s",
+			s->name);
 	if (old && old != link)
 		old->ops->close(old, "the peer moved to another link");
 	if (s->dials)
@@ -142,6 +161,8 @@ void cv_session_link_down(struct cv_session *s, cv_time now)
 	/* what was queued for this link relies on OPENs that went with it */
 	if (s->ready)
 		cv_session_drop_queue(s, CV_DROP_LINK_LOST);
+	if (s->ready && now - s->link->up >= CV_LINK_YOUNG)
+		s->failures = 0;
 	else
 		s->failures++;
 	s->link = NULL;

@@ -113,6 +113,7 @@ struct cv_session {
 struct cv_session *cv_session_new(
 	struct cv_node *, const uint8_t pub[CV_KEY], bool plain);
 void cv_session_free(struct cv_session *);
+void cv_session_forget_one(struct cv_node *);
 void cv_session_link_up(struct cv_session *, struct cv_link *, cv_time now);
 void cv_session_link_down(struct cv_session *, cv_time now);
 bool cv_session_up(const struct cv_session *);
@@ -137,8 +138,8 @@ int cv_handshake_init(struct cv_node *, struct cv_link *, uint8_t *p,
 	size_t len, cv_time now);
 int cv_handshake_response(struct cv_node *, struct cv_link *, uint8_t *p,
 	size_t len, cv_time now);
-int cv_handshake_cookie(
-	struct cv_node *, const uint8_t *p, size_t len, cv_time now);
+int cv_handshake_cookie(struct cv_node *, struct cv_link *, const uint8_t *p,
+	size_t len, cv_time now);
 
 /* session_rx.c: frames in */
 int cv_session_input(struct cv_keys *, struct cv_link *, uint8_t *p, size_t len,

@@ -102,8 +102,9 @@ static void on_reset(struct cv_session *s, struct cv_frame *f, cv_time now)
 	if (flow->end[1].session == s && f->value != CV_RESET_DONE)
 		cv_log(s->node, CULVERT_WARN,
 			"msg=\"peer refused a flow\" peer=%s target=\"%s\" "
-			"reason=%s",
-			s->name, flow->target, cv_reset_name(f->value));
+			"reason=%s why=\"%s\"",
+			s->name, flow->target, cv_reset_name(f->value),
+			cv_reset_why(f->value));
 	cv_flow_close(s->node, flow, &flow->end[flow->end[0].session != s],
 		CV_RESET_DONE, now);
 }

@@ -28,6 +28,7 @@ static const char *const name[] = {
 	[CV_DROP_TOO_BIG] = "too_big",
 	[CV_DROP_SOCKET_FULL] = "socket_full",
 	[CV_DROP_SOCKET] = "socket",
+	[CV_DROP_OVERRUN] = "overrun",
 	[CV_DROP_OPENING] = "opening",
 };
 static_assert(CV_COUNT(name) == CV_DROP_N, "every drop has a name");

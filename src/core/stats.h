@@ -34,6 +34,7 @@ enum cv_drop {
 	CV_DROP_TOO_BIG,     /* larger than the path takes */
 	CV_DROP_SOCKET_FULL, /* the socket's send buffer */
 	CV_DROP_SOCKET,      /* any other error of the system */
+	CV_DROP_OVERRUN,     /* by the kernel: its receive buffer was full */
 	CV_DROP_OPENING,     /* the target is still being resolved */
 	CV_DROP_N,
 };

@@ -83,8 +83,9 @@ int cv_url_parse(
 		return fail(why, "longer than 511 characters");
 	memcpy(u->text, text, len);
 	for (size_t i = 0; i < len; i++) {
-		if ((unsigned char)text[i] <= ' ' || text[i] == 0x7f)
-			return fail(why, "a space or control character");
+		if (text[i] <= ' ' || text[i] >= 0x7f || text[i] == '"')
+			return fail(why, "a space, a quote, or a character "
+					 "beyond ASCII");
 	}
 	char *rest = strstr(u->text, "://");
 	if (!rest || rest == u->text)

@@ -87,7 +87,7 @@ static struct cv_end *input(struct cv_udp_sock *s, unsigned n)
 	struct cv_end *blocked = NULL;
 	for (unsigned i = 0; i < n; i++) {
 		struct cv_udp_msg m;
-		cv_udp_msg(s->udp, i, &m);
+		cv_udp_msg(s, i, &m);
 		struct cv_flow *f = flow_of(p, &m, now);
 		if (!f)
 			node->stats.drop[CV_DROP_FLOW_LIMIT] +=

@@ -21,7 +21,7 @@
 
 enum {
 	HELD_DGRAMS = 64, /* of a flow whose target is being resolved */
-	HELD_BYTES = 128 << 10,
+	HELD_BYTES = 66 << 10,
 	KEPT_BACK = 64, /* descriptors that flows leave alone */
 };
 
@@ -78,7 +78,7 @@ static struct cv_end *input(struct cv_udp_sock *s, unsigned n)
 	struct cv_end *blocked = NULL;
 	for (unsigned i = 0; i < n; i++) {
 		struct cv_udp_msg m;
-		cv_udp_msg(s->udp, i, &m);
+		cv_udp_msg(s, i, &m);
 		if (cv_flow_send(node, t->end, &m.train, now))
 			blocked = t->end;
 	}
@@ -107,11 +107,14 @@ static void log_refusal(struct cv_udp_out *o, const struct cv_end *end,
 {
 	char at[CV_ADDRTEXT];
 	struct cv_session *s = end[-1].session;
+	const char *bind = cv_url_option(u, "bind");
 	cv_log(&o->loop->node, CULVERT_WARN,
-		"msg=\"target refused\" peer=%s target=udp://%s:%ld "
+		"msg=\"target refused\" peer=%s "
+		"target=\"udp://%s%s%s:%ld%s%s\" "
 		"address=%s reason=\"%s\"",
-		s ? s->name : "-", u->host, u->port, cv_addr_format(a, at),
-		why);
+		s ? s->name : "-", u->brackets ? "[" : "", u->host,
+		u->brackets ? "]" : "", u->port, bind ? "?bind=" : "",
+		bind ? bind : "", cv_addr_format(a, at), why);
 }
 
 static int error_of(int error)
@@ -133,8 +136,11 @@ static bool fixed_taken(const struct cv_udp_out *o, const struct cv_addr *bind,
 	for (const struct cv_list *l = o->fixed.next; l != &o->fixed;
 		l = l->next) {
 		const struct fixed *f = CV_CONTAINER(l, struct fixed, list);
-		if (cv_addr_equal(&f->bind, bind) &&
-			cv_addr_equal(&f->target, target))
+		/* "any" address may turn out to be the same one */
+		if (f->bind.port == bind->port &&
+			cv_addr_equal(&f->target, target) &&
+			(cv_addr_any(bind) || cv_addr_any(&f->bind) ||
+				cv_addr_equal(&f->bind, bind)))
 			return true;
 	}
 	return false;
@@ -188,7 +194,10 @@ static int connect_to(
 	const struct cv_addr *bind = op->bind.family ? &op->bind : NULL;
 	if (!op->trusted &&
 		!cv_policy_allows(o->policy, &op->url, addr, bind)) {
-		log_refusal(o, t->end, &op->url, addr, "not allowed");
+		log_refusal(o, t->end, &op->url, addr,
+			bind && bind->port && bind->port < 1024
+				? "not allowed: --allow must name this ?bind="
+				: "not allowed: no --allow covers it");
 		return CULVERT_EREFUSED;
 	}
 	int fd = socket_for(o, &op->bind, addr);

@@ -94,6 +94,7 @@ static void tune(int fd, const struct cv_addr *a, bool listens)
 	cv_sock_buffer(fd, true, CV_UDP_BUFFER);
 	cv_sock_buffer(fd, false, CV_UDP_BUFFER);
 	cv_sock_int(fd, IPPROTO_UDP, UDP_GRO, 1);
+	cv_sock_int(fd, SOL_SOCKET, SO_RXQ_OVFL, 1);
 	/* fragments rather than loss: whatever came in whole goes on whole */
 	cv_sock_int(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DONT);
 	if (a->family == CV_AF_INET6)
@@ -126,6 +127,9 @@ int cv_udp_socket(const struct cv_addr *bind_to, const struct cv_addr *peer)
 		socklen_t len = cv_sock_addr(peer, &ss);
 		if (connect(fd, (struct sockaddr *)&ss, len))
 			goto fail;
+		/* before it was connected, strangers could send to it */
+		while (recv(fd, &ss, 1, MSG_DONTWAIT | MSG_TRUNC) >= 0)
+			;
 	}
 	return fd;
 fail:;
@@ -163,7 +167,16 @@ static int read_batch(struct cv_udp_io *io, int fd, unsigned slots)
 	return n;
 }
 
-static void read_control(struct msghdr *h, struct cv_udp_msg *m)
+static void count_overrun(struct cv_udp_sock *s, const void *data)
+{
+	uint32_t total;
+	memcpy(&total, data, sizeof total);
+	s->udp->loop->node.stats.drop[CV_DROP_OVERRUN] += total - s->overrun;
+	s->overrun = total;
+}
+
+static void read_control(
+	struct cv_udp_sock *s, struct msghdr *h, struct cv_udp_msg *m)
 {
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(h); c; c = CMSG_NXTHDR(h, c)) {
 		if (c->cmsg_level == IPPROTO_UDP && c->cmsg_type == UDP_GRO) {
@@ -171,6 +184,9 @@ static void read_control(struct msghdr *h, struct cv_udp_msg *m)
 			memcpy(&seg, CMSG_DATA(c), sizeof seg);
 			if (seg > 0)
 				m->train.seg = (uint32_t)seg;
+		} else if (c->cmsg_level == SOL_SOCKET &&
+			   c->cmsg_type == SO_RXQ_OVFL) {
+			count_overrun(s, CMSG_DATA(c));
 		} else if (c->cmsg_level == IPPROTO_IP &&
 			   c->cmsg_type == IP_PKTINFO) {
 			struct in_pktinfo info;
@@ -185,12 +201,14 @@ static void read_control(struct msghdr *h, struct cv_udp_msg *m)
 			memcpy(m->to.ip, &info.ipi6_addr, 16);
 			if (IN6_IS_ADDR_LINKLOCAL(&info.ipi6_addr))
 				m->to.scope = (uint32_t)info.ipi6_ifindex;
+			cv_addr_unmap(&m->to);
 		}
 	}
 }
 
-void cv_udp_msg(struct cv_udp_io *io, unsigned i, struct cv_udp_msg *m)
+void cv_udp_msg(struct cv_udp_sock *s, unsigned i, struct cv_udp_msg *m)
 {
+	struct cv_udp_io *io = s->udp;
 	struct mmsghdr *h = &io->in[i];
 	m->train.type = CV_FRAME_DGRAM;
 	m->train.data = io->in_iov[i].iov_base;
@@ -198,7 +216,7 @@ void cv_udp_msg(struct cv_udp_io *io, unsigned i, struct cv_udp_msg *m)
 	m->from = &io->from[i];
 	m->to = (struct cv_addr){ 0 };
 	if (h->msg_hdr.msg_controllen)
-		read_control(&h->msg_hdr, m);
+		read_control(s, &h->msg_hdr, m);
 	if (m->train.seg > m->train.len)
 		m->train.seg = m->train.len;
 }
@@ -457,6 +475,7 @@ void cv_udp_start(struct cv_udp_sock *s, struct cv_udp_io *io, int fd,
 {
 	s->udp = io;
 	s->input = input;
+	s->overrun = 0;
 	cv_list_init(&s->all);
 	cv_list_append(&io->all, &s->all);
 	cv_list_init(&s->paused);

@@ -27,6 +27,7 @@ struct cv_udp_sock {
 	ev_io io; /* its fd: -1 for none */
 	struct cv_udp_io *udp;
 	struct cv_list all, paused;
+	uint32_t overrun; /* what the kernel dropped here, as it counts */
 	struct cv_waiter waiter;
 	struct cv_end *(*input)(struct cv_udp_sock *, unsigned n);
 };
@@ -65,7 +66,7 @@ void cv_udp_start(struct cv_udp_sock *s, struct cv_udp_io *, int fd,
 void cv_udp_stop(struct cv_udp_sock *);
 
 /** cv_udp_msg() - message @i of the last read, until the next one */
-void cv_udp_msg(struct cv_udp_io *, unsigned i, struct cv_udp_msg *);
+void cv_udp_msg(struct cv_udp_sock *, unsigned i, struct cv_udp_msg *);
 
 /**
  * cv_udp_send() - Put a train into the batch; its bytes stay valid

@@ -15,6 +15,7 @@
 #include "loop/sock.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -34,6 +35,9 @@ struct cv_dialer {
 	struct cv_loop *loop;
 	struct cv_session *session;
 	char host[CV_URL_HOST];
+	char text[CV_URL_HOST + 32]; /* the endpoint, for people */
+	char said[80];               /* the last failure that was logged */
+	cv_time said_at;
 	uint16_t port;
 	struct cv_addr addr[TRIES];
 	unsigned addrs, next, open;
@@ -76,9 +80,16 @@ static void failed(struct cv_dialer *d, const char *why)
 		d->backoff = CV_DIAL_MAX;
 	d->loop->node.env.random(d->loop->node.env.user, &r, 1);
 	cv_time wait = d->backoff / 2 + d->backoff * r / 512;
-	cv_log(&d->loop->node, CULVERT_WARN,
-		"msg=\"cannot connect\" peer=%s link=tcp://%s:%u error=\"%s\"",
-		d->session->name, d->host, d->port, why);
+	/* the same again is worth a line a minute */
+	cv_time now = cv_now();
+	bool again = !strcmp(why, d->said) && now - d->said_at < CV_SEC(60);
+	if (!again) {
+		snprintf(d->said, sizeof d->said, "%s", why);
+		d->said_at = now;
+	}
+	cv_log(&d->loop->node, again ? CULVERT_DEBUG : CULVERT_WARN,
+		"msg=\"cannot connect\" peer=%s link=%s error=\"%s\"",
+		d->session->name, d->text, why);
 	ev_timer_set(&d->wait, (double)wait / 1e6, 0.);
 	ev_now_update(d->loop->ev);
 	ev_timer_start(d->loop->ev, &d->wait);
@@ -90,6 +101,7 @@ static void connected(struct cv_dialer *d, struct try *t)
 	ev_io_stop(d->loop->ev, &t->io);
 	t->io.fd = -1;
 	stop(d);
+	d->said[0] = '\0';
 	char at[CV_ADDRTEXT];
 	struct sockaddr_storage ss;
 	socklen_t len = sizeof ss;
@@ -245,6 +257,9 @@ struct cv_dialer *cv_dialer_new(
 	d->session = s;
 	strcpy(d->host, u->host);
 	d->port = (uint16_t)u->port;
+	snprintf(d->text, sizeof d->text, "tcp://%s%s%s:%ld",
+		u->brackets ? "[" : "", u->host, u->brackets ? "]" : "",
+		u->port);
 	ev_timer_init(&d->wait, on_wait_over, 0., 0.);
 	ev_timer_init(&d->stagger, on_stagger, STAGGER, 0.);
 	ev_timer_init(&d->limit, on_limit, CONNECT_TIMEOUT, 0.);

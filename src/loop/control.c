@@ -44,6 +44,15 @@ struct cv_control {
 	struct client client[CV_CONTROL_CLIENTS];
 };
 
+/* the other end belongs to us or to root */
+static bool is_ours(int fd)
+{
+	struct ucred who;
+	socklen_t len = sizeof who;
+	return !getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &len) &&
+	       (who.uid == 0 || who.uid == geteuid());
+}
+
 static const char *directory(char out[80])
 {
 	const char *run = getenv("XDG_RUNTIME_DIR");
@@ -59,8 +68,10 @@ static const char *directory(char out[80])
 static bool path_of(struct sockaddr_un *a, const char *dir, const char *name)
 {
 	*a = (struct sockaddr_un){ .sun_family = AF_UNIX };
-	int n = snprintf(
-		a->sun_path, sizeof a->sun_path, "%s/%s.sock", dir, name);
+	bool path = strchr(name, '/') != NULL;
+	int n = path ? snprintf(a->sun_path, sizeof a->sun_path, "%s", name)
+		     : snprintf(a->sun_path, sizeof a->sun_path, "%s/%s.sock",
+			       dir, name);
 	return n > 0 && (size_t)n < sizeof a->sun_path;
 }
 
@@ -146,14 +157,6 @@ static void on_client(struct ev_loop *ev, ev_io *w, int events)
 	ev_io_start(ev, w);
 }
 
-static bool is_ours(int fd)
-{
-	struct ucred who;
-	socklen_t len = sizeof who;
-	return !getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &len) &&
-	       (who.uid == 0 || who.uid == geteuid());
-}
-
 static struct client *free_slot(struct cv_control *k)
 {
 	for (int i = 0; i < CV_CONTROL_CLIENTS; i++) {
@@ -218,7 +221,8 @@ static int dial(const struct sockaddr_un *at)
 }
 
 /* a path that no living node answers at */
-static bool choose_path(struct cv_control *k, const char *dir, const char *name)
+static bool choose_path(
+	struct cv_control *k, const char *dir, const char *name, bool exact)
 {
 	snprintf(k->name, sizeof k->name, "%s", name);
 	if (!path_of(&k->at, dir, k->name))
@@ -227,6 +231,9 @@ static bool choose_path(struct cv_control *k, const char *dir, const char *name)
 	if (fd < 0)
 		return true;
 	close(fd);
+	errno = EADDRINUSE;
+	if (exact)
+		return false;
 	snprintf(k->name, sizeof k->name, "%.31s-%ld", name, (long)getpid());
 	return path_of(&k->at, dir, k->name);
 }
@@ -261,7 +268,13 @@ static bool make_directory(const char *dir)
 	       !(st.st_mode & 022);
 }
 
-struct cv_control *cv_control_new(struct cv_loop *l, const char *name)
+const char *cv_control_name(const struct cv_control *k)
+{
+	return k->name;
+}
+
+struct cv_control *cv_control_new(
+	struct cv_loop *l, const char *name, bool exact)
 {
 	char dir[80];
 	directory(dir);
@@ -272,7 +285,7 @@ struct cv_control *cv_control_new(struct cv_loop *l, const char *name)
 		return NULL;
 	k->loop = l;
 	errno = ENAMETOOLONG;
-	int fd = choose_path(k, dir, name) ? listen_at(k) : -1;
+	int fd = choose_path(k, dir, name, exact) ? listen_at(k) : -1;
 	if (fd < 0) {
 		int e = errno;
 		free(k);
@@ -311,6 +324,10 @@ static bool ask_one(const char *dir, const char *name, const char *request,
 	char buf[4096];
 	ssize_t n;
 	int fd = path_of(&at, dir, name) ? dial(&at) : -1;
+	if (fd >= 0 && geteuid() && !is_ours(fd)) {
+		close(fd); /* what others write is not for our terminal */
+		fd = -1;
+	}
 	if (fd < 0)
 		return false;
 	snprintf(buf, sizeof buf, "%s\n", request);

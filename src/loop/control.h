@@ -11,14 +11,20 @@ struct cv_control;
 
 /**
  * cv_control_new() - Listen at DIR/NAME.sock, mode 0600
- * @name:	a node of that name that runs already makes it NAME-PID
+ * @name:	of the node
+ * @exact:	EADDRINUSE if a node of that name runs already; otherwise it
+ *		becomes NAME-PID
  *
  * DIR is /run/culvert for root, else $XDG_RUNTIME_DIR/culvert, else
  * /tmp/culvert-UID; it is made with mode 0700.
  *
  * Return: the control socket, or NULL and errno
  */
-struct cv_control *cv_control_new(struct cv_loop *, const char *name);
+struct cv_control *cv_control_new(
+	struct cv_loop *, const char *name, bool exact);
+
+/** cv_control_name() - what it is called */
+const char *cv_control_name(const struct cv_control *);
 
 /** cv_control_free() - close and unlink; NULL is fine */
 void cv_control_free(struct cv_control *);

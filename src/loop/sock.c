@@ -37,6 +37,7 @@ void cv_sock_from(const struct sockaddr_storage *ss, struct cv_addr *a)
 		a->port = ntohs(in6->sin6_port);
 		a->scope = in6->sin6_scope_id;
 		memcpy(a->ip, &in6->sin6_addr, 16);
+		cv_addr_unmap(a);
 	}
 }
 

@@ -84,7 +84,7 @@ Via = server
 
     with s.check("a network that nothing leads to: refused, with its reason"):
         u.send(b"anybody?", (LO, 1239))
-        server.said('target=udp://192.0.2.1:9 address=192.0.2.1:9 '
+        server.said('target="udp://192.0.2.1:9" address=192.0.2.1:9 '
                     'reason="Network is unreachable"')
         client.said('target="udp://192.0.2.1:9" reason=system_error')
 

@@ -107,7 +107,7 @@ with Scene("70", __doc__) as s:
          ["--max-age", '"soon"', "ms"]),
         ("--max-flows 0", serve(*keys, "--max-flows", "0"), USAGE,
          ["--max-flows", '"0"', "from 1"]),
-        ("a missing configuration file", ("run", "-c", "no.conf"), USAGE,
+        ("a missing configuration file", ("run", "-c", "no.conf"), FAILED,
          ["no.conf", "No such file"]),
         ("run without a file", ("run",), USAGE, ["culvert run -c FILE"]),
         ("an unknown key in a file",

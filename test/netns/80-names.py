@@ -124,5 +124,5 @@ with Scene("80", __doc__) as s:
         by_name = forward("tcp://10.80.0.4:3456", "unknown",
                           f"udp://unknown.test:{OUT}", 1237, "d").up()
         w.send(b"anybody?", (LO, 1237))
-        server.said("target=udp://unknown.test:5678")
+        server.said('target="udp://unknown.test:5678"')
         by_name.said("peer refused a flow")
