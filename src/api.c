@@ -128,12 +128,17 @@ static int read_files(struct culvert *c)
 	return 0;
 }
 
+static void on_stop(struct ev_loop *ev, ev_async *w, int events);
+
 static int set_up_node(struct culvert *c)
 {
 	struct cv_node *n = &c->loop.node;
 	struct cv_conf *f = &c->conf;
 	if (cv_loop_init(&c->loop, &c->env, f->memory, f->max_flows))
 		return refuse(c, CULVERT_ENOMEM, 0, "out of memory");
+	ev_async_init(&c->stop, on_stop);
+	c->stop.data = c;
+	ev_async_start(c->loop.ev, &c->stop);
 	n->plain = f->plain;
 	n->server = f->server;
 	n->max_age = f->max_age;
@@ -409,6 +414,10 @@ static void on_stop(struct ev_loop *ev, ev_async *w, int events)
 
 static void watch_signal(struct culvert *c, ev_signal *w, int number)
 {
+	struct sigaction now;
+	/* what whoever started us wants ignored stays so: nohup(1) */
+	if (!sigaction(number, NULL, &now) && now.sa_handler == SIG_IGN)
+		return;
 	ev_signal_init(w, on_signal, number);
 	w->data = c;
 	ev_signal_start(c->loop.ev, w);
@@ -436,11 +445,11 @@ static void say_ready(struct culvert *c)
 int culvert_run(culvert *c)
 {
 	struct cv_node *n = &c->loop.node;
-	ev_async_init(&c->stop, on_stop);
 	ev_prepare_init(&c->drained, on_drained);
+	/* behind the flush of the same turn */
+	ev_set_priority(&c->drained, EV_MINPRI);
 	ev_timer_init(&c->drain_limit, on_drain_limit, CV_DRAIN / 1e6, 0.);
-	c->stop.data = c->drained.data = c->drain_limit.data = c;
-	ev_async_start(c->loop.ev, &c->stop);
+	c->drained.data = c->drain_limit.data = c;
 	watch_signal(c, &c->term, SIGTERM);
 	watch_signal(c, &c->intr, SIGINT);
 	watch_signal(c, &c->hup, SIGHUP);
@@ -453,7 +462,6 @@ int culvert_run(culvert *c)
 	ev_signal_stop(c->loop.ev, &c->term);
 	ev_signal_stop(c->loop.ev, &c->intr);
 	ev_signal_stop(c->loop.ev, &c->hup);
-	ev_async_stop(c->loop.ev, &c->stop);
 	ev_prepare_stop(c->loop.ev, &c->drained);
 	ev_timer_stop(c->loop.ev, &c->drain_limit);
 	return 0;
@@ -487,6 +495,8 @@ static void close_all(struct culvert *c)
 	while (!cv_list_empty(&n->sessions))
 		cv_session_free(
 			CV_CONTAINER(n->sessions.next, struct cv_session, all));
+	ev_async_stop(c->loop.ev, &c->stop);
+	cv_node_reap(n, SIZE_MAX, cv_now());
 	while (c->ports)
 		cv_udp_unlisten(c->port[--c->ports]);
 	cv_udp_out_free(c->out);

@@ -56,7 +56,7 @@ static struct cv_buf *get(
 	b->next = NULL;
 	b->time = 0;
 	b->off = CV_HEADROOM;
-	b->len = b->dgrams = b->sent = 0;
+	b->len = b->dgrams = b->frames = b->sent = 0;
 	return b;
 }
 

@@ -18,6 +18,7 @@ struct cv_buf {
 	uint32_t len;    /* used bytes */
 	uint32_t cap;    /* bytes of data[] */
 	uint32_t dgrams; /* datagrams inside */
+	uint32_t frames; /* control frames inside */
 	uint32_t sent;   /* bytes a stream link already wrote */
 	uint8_t data[];
 };

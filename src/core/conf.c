@@ -19,7 +19,8 @@ struct parser {
 	struct cv_conf *c;
 	struct culvert_diag *diag;
 	enum cv_conf_section section;
-	unsigned seen[KEYS]; /* line of a key in this section, 0: not yet */
+	unsigned seen[KEYS]; /* line of a key in this section, 0: not yet;
+				cv_conf_key_at() has fewer */
 };
 
 int cv_conf_fail(
@@ -345,5 +346,10 @@ int cv_conf_peers(struct cv_conf *c, const char *text, size_t len,
 	struct parser p = { .c = c, .diag = diag };
 	unsigned from = c->peers;
 	int err = each_line(&p, text, len, parse_peer);
-	return err ? err : cv_conf_check_peers(c, from, diag);
+	if (!err)
+		err = cv_conf_check_peers(c, from, diag);
+	/* from here on a complaint is about the line that names the file */
+	for (unsigned i = from; i < c->peers; i++)
+		c->peer[i].line = c->peers_file.line;
+	return err;
 }

@@ -56,7 +56,11 @@ static void check_instance(struct cv_session *s, const struct cv_keys *k)
 		struct cv_flow *f = CV_CONTAINER(l, struct cv_flow, peers);
 		next = l->next;
 		orphans |= f->end[0].session == s;
-		if (f->end[0].session == s)
+		/* fixed ports are few, and asked for again at once */
+		if (f->end[0].session == s && f->pinned)
+			cv_flow_close(s->node, f, &f->end[0], CV_RESET_DONE,
+				s->rx_at);
+		else if (f->end[0].session == s)
 			cv_flow_orphan(&s->node->flows, f, &s->node->orphans);
 		else
 			f->state = CV_FLOW_OPENING;

@@ -395,7 +395,8 @@ void cv_flow_close(struct cv_node *n, struct cv_flow *f,
 		if (e->edge)
 			e->edge->ops->close(e->edge, e);
 		else if (e->session && e != but &&
-			 (i == 0 || f->state == CV_FLOW_OPEN))
+			 (i == 0 || f->state == CV_FLOW_OPEN ||
+				 f->epoch == e->session->epoch))
 			cv_session_control(e->session,
 				&(struct cv_frame){ .type = CV_FRAME_RESET,
 					.flow = e->id,

@@ -151,7 +151,8 @@ void cv_session_link_up(struct cv_session *s, struct cv_link *link, cv_time now)
 			s->name);
 	if (old && old != link)
 		old->ops->close(old, "the peer moved to another link");
-	if (s->dials)
+	s->late = (struct cv_late){ 0 };
+	if (link->dialled)
 		cv_handshake_start(s, now);
 	cv_session_schedule(s, now);
 }
@@ -159,8 +160,12 @@ void cv_session_link_up(struct cv_session *s, struct cv_link *link, cv_time now)
 void cv_session_link_down(struct cv_session *s, cv_time now)
 {
 	/* what was queued for this link relies on OPENs that went with it */
-	if (s->ready)
+	if (s->ready) {
 		cv_session_drop_queue(s, CV_DROP_LINK_LOST);
+	} else {
+		s->stats.handshakes_failed++;
+		s->node->stats.handshakes_failed++;
+	}
 	if (s->ready && now - s->link->up >= CV_LINK_YOUNG)
 		s->failures = 0;
 	else
@@ -189,6 +194,12 @@ static struct cv_flow *their_pinned(const struct cv_session *s)
 	return f->pinned && f->end[0].session == s ? f : NULL;
 }
 
+/* how long it is kept: who has no key is not known again after a restart */
+static cv_time patience(const struct cv_session *s)
+{
+	return s->temporary ? CV_HANDSHAKE_TIMEOUT : CV_FLOW_IDLE;
+}
+
 /* when new keys are asked for, or asked for again */
 static cv_time rekey_at(const struct cv_session *s)
 {
@@ -213,14 +224,16 @@ void cv_session_schedule(struct cv_session *s, cv_time now)
 	else if (s->link)
 		t = min_time(
 			t, s->rx_at + (s->ping_at ? CV_DEAD : CV_HEARTBEAT));
-	if (s->link && s->dials && s->cur)
+	if (s->link && s->link->dialled && s->cur)
 		t = min_time(t, rekey_at(s));
 	if (s->temporary && !s->link)
 		t = min_time(t, s->rx_at + CV_FLOW_IDLE);
 	if (their_pinned(s))
-		t = min_time(t, s->rx_at + CV_FLOW_IDLE);
-	if (s->prev)
-		t = min_time(t, s->prev->born + CV_REJECT_AFTER_TIME);
+		t = min_time(t, s->rx_at + patience(s));
+	struct cv_keys *const keys[] = { s->cur, s->prev, s->next };
+	for (unsigned i = 0; i < CV_COUNT(keys); i++)
+		if (keys[i])
+			t = min_time(t, keys[i]->born + CV_REJECT_AFTER_TIME);
 	if (t <= now)
 		t = now + 1;
 	cv_timer_set(&s->node->timers, &s->timer, t);
@@ -245,8 +258,6 @@ static void check_alive(struct cv_session *s, cv_time now)
 	if (!why)
 		return;
 	struct cv_link *link = s->link;
-	if (s->hs_sent)
-		s->stats.handshakes_failed++;
 	link->ops->close(link, why);
 }
 
@@ -256,13 +267,15 @@ static void on_timer(struct cv_timer *t, cv_time now)
 	cv_session_expire(s, now);
 	if (s->link)
 		check_alive(s, now);
-	if (s->prev && now - s->prev->born >= CV_REJECT_AFTER_TIME)
-		cv_keys_drop(s, &s->prev);
-	if (s->link && s->dials && s->cur && now >= rekey_at(s) &&
+	struct cv_keys **const keys[] = { &s->cur, &s->prev, &s->next };
+	for (unsigned i = 0; i < CV_COUNT(keys); i++)
+		if (*keys[i] && now - (*keys[i])->born >= CV_REJECT_AFTER_TIME)
+			cv_keys_drop(s, keys[i]);
+	if (s->link && s->link->dialled && s->cur && now >= rekey_at(s) &&
 		cv_handshake_start(s, now))
 		s->hs_retry = now + CV_SEC(1);
 	struct cv_flow *f;
-	while (now - s->rx_at >= CV_FLOW_IDLE && (f = their_pinned(s)))
+	while (now - s->rx_at >= patience(s) && (f = their_pinned(s)))
 		cv_flow_close(s->node, f, NULL, CV_RESET_DONE, now);
 	if (s->temporary && !s->link && now - s->rx_at >= CV_FLOW_IDLE) {
 		cv_session_free(s);

@@ -55,11 +55,13 @@ static void on_open(struct cv_session *s, struct cv_frame *f, cv_time now)
 	uint64_t id = f->flow ^ 1; /* as we write it */
 	struct cv_flow *flow = cv_flow_find_id(&node->flows, s, id);
 
-	if (flow) { /* sent again over a new link */
-		cv_flow_opened(node, &flow->end[1], now);
+	/* sent again over a new link, or with each datagram that waited */
+	if (flow && flow->end[0].session == s) {
+		if (flow->state == CV_FLOW_OPEN)
+			cv_flow_opened(node, &flow->end[1], now);
 		return;
 	}
-	if (f->flow & 1 || f->kind != CV_KIND_DGRAM || !node->out ||
+	if (flow || f->flow & 1 || f->kind != CV_KIND_DGRAM || !node->out ||
 		node->draining) {
 		reset(s, id, CV_RESET_REFUSED, now);
 		return;

@@ -7,7 +7,7 @@
 static struct cv_buf *control_room(struct cv_session *s, size_t need)
 {
 	struct cv_buf *b = s->ctl.tail;
-	if (b && cv_buf_room(b) >= need)
+	if (b && cv_buf_room(b) >= need && b->frames < CV_PACKET_OPENS)
 		return b;
 	b = s->ctl.count < CV_CTL_BUFS ? cv_buf_small(&s->node->pool) : NULL;
 	if (b)
@@ -18,6 +18,7 @@ static struct cv_buf *control_room(struct cv_session *s, size_t need)
 static void control_took(struct cv_session *s, struct cv_buf *b, size_t n)
 {
 	b->len += (uint32_t)n;
+	b->frames++;
 	s->ctl.bytes += n;
 	cv_node_dirty(s->node, s->link);
 }

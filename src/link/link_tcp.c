@@ -39,6 +39,7 @@ struct tcp {
 	struct cv_bufq rest; /* read, and to be worked off with the next turn */
 	ev_timer more;       /* ... which comes even if nothing more arrives */
 	bool reading, dead;  /* closed by the node while it reads */
+	bool time_up;        /* the turn ended before what was read did */
 	int broken;          /* error of a write, until the loop turns */
 	struct cv_tcp_listener *listener;
 	struct cv_list stranger; /* of its listener, until it is trusted */
@@ -206,10 +207,12 @@ static const char *records(struct tcp *t, uint8_t **p, uint8_t *end)
 							  : CV_STRANGER_RECORD;
 	cv_time now = cv_now(), until = now + CV_TURN;
 	len = 0;
-	while (!t->dead && now < until &&
+	t->time_up = false;
+	while (!t->dead && !t->time_up &&
 		(packet = cv_record_next(p, end, max, &len))) {
 		int drop = cv_node_input(node, &t->link, packet, len, now);
 		now = cv_now();
+		t->time_up = now >= until;
 		if (t->link.trusted)
 			max = CV_PACKET_MAX;
 		/* a cookie is an answer: the next initiation comes here */
@@ -279,9 +282,7 @@ static void work(struct tcp *t, uint8_t *end)
 		die(t, why);
 		return;
 	}
-	uint32_t len;
-	bool more = cv_record_next(&p, end, CV_PACKET_MAX, &len) != NULL;
-	if (more) {
+	if (t->time_up && p < end) {
 		ev_io_stop(t->loop->ev, &t->rx);
 		ev_timer_set(&t->more, 0., 0.);
 		ev_timer_start(t->loop->ev, &t->more);
@@ -301,6 +302,7 @@ static void on_more(struct ev_loop *ev, ev_timer *w, int events)
 static void on_readable(struct ev_loop *ev, ev_io *w, int events)
 {
 	struct tcp *t = w->data;
+	/* less than a record, or the turn would have gone on */
 	uint8_t *p = t->loop->area + t->rest.bytes;
 	(void)ev;
 	(void)events;

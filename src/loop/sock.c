@@ -43,8 +43,14 @@ void cv_sock_from(const struct sockaddr_storage *ss, struct cv_addr *a)
 
 int cv_sock_new(const struct cv_addr *a, int type)
 {
-	return socket(a->family == CV_AF_INET ? AF_INET : AF_INET6,
+	bool v6 = a->family == CV_AF_INET6;
+	int fd = socket(v6 ? AF_INET6 : AF_INET,
 		type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	/* :: is every address of both families, whatever the system's default
+	 */
+	if (fd >= 0 && v6)
+		cv_sock_int(fd, IPPROTO_IPV6, IPV6_V6ONLY, !cv_addr_any(a));
+	return fd;
 }
 
 bool cv_sock_int(int fd, int level, int option, int value)

@@ -871,15 +871,14 @@ def _():
 def waiting(v, data):
     """Datagrams wait at the command for its handshake. Returns the session, up, nothing read.
 
-    Cookies, and the initiations that answer them, say that the command has read its sockets.
+    A cookie, and the initiation that answers it, say that the command has read its sockets.
     """
     link = v.connection()
     packet = link.recv()
     for one in data:
         v.app.send(one)
-    for _ in range(4):                      # turns of its loop
-        link.send(ref.cookie_packet(v.node, packet, bytes(16)))
-        packet = link.recv()
+    link.send(ref.cookie_packet(v.node, packet, bytes(16)))
+    packet = link.recv()
     answer, keys, _who = ref.respond(v.node, packet, cookie=bytes(16))
     link.send(answer)
     s = Session(v.node, v.client)
