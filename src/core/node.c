@@ -426,10 +426,11 @@ void cv_flow_refused(struct cv_node *n, struct cv_end *e, int err, cv_time now)
 
 void cv_flow_pin(struct cv_flow *f)
 {
-	struct cv_session *s = f->end[1].session;
+	struct cv_session *ours = f->end[1].session;
+	struct cv_session *s = ours ? ours : f->end[0].session;
 	cv_flow_keep(f);
-	if (!s)
-		return;
-	cv_list_prepend(&s->flows, &f->peers);
-	cv_session_open(s, &f->end[1]);
+	if (s)
+		cv_list_prepend(&s->flows, &f->peers);
+	if (ours)
+		cv_session_open(ours, &f->end[1]);
 }

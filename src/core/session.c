@@ -188,10 +188,15 @@ static cv_time min_time(cv_time a, cv_time b)
 /* a static mapping that the peer asked for, while the peer is away */
 static struct cv_flow *their_pinned(const struct cv_session *s)
 {
-	if (s->link || cv_list_empty(&s->flows))
-		return NULL;
-	struct cv_flow *f = CV_CONTAINER(s->flows.next, struct cv_flow, peers);
-	return f->pinned && f->end[0].session == s ? f : NULL;
+	for (struct cv_list *l = s->flows.next; !s->link && l != &s->flows;
+		l = l->next) {
+		struct cv_flow *f = CV_CONTAINER(l, struct cv_flow, peers);
+		if (!f->pinned)
+			break;
+		if (f->end[0].session == s)
+			return f;
+	}
+	return NULL;
 }
 
 /* how long it is kept: who has no key is not known again after a restart */
@@ -205,7 +210,7 @@ static cv_time rekey_at(const struct cv_session *s)
 {
 	if (s->hs_sent)
 		return s->hs_sent + CV_HANDSHAKE_TIMEOUT;
-	if (s->cur->number >= CV_REKEY_AFTER_MESSAGES)
+	if (!s->cur || s->cur->number >= CV_REKEY_AFTER_MESSAGES)
 		return s->hs_retry;
 	cv_time t = s->cur->born + CV_REKEY_AFTER_TIME;
 	return t > s->hs_retry ? t : s->hs_retry;
@@ -224,7 +229,7 @@ void cv_session_schedule(struct cv_session *s, cv_time now)
 	else if (s->link)
 		t = min_time(
 			t, s->rx_at + (s->ping_at ? CV_DEAD : CV_HEARTBEAT));
-	if (s->link && s->link->dialled && s->cur)
+	if (s->ready && s->link->dialled)
 		t = min_time(t, rekey_at(s));
 	if (s->temporary && !s->link)
 		t = min_time(t, s->rx_at + CV_FLOW_IDLE);
@@ -271,7 +276,7 @@ static void on_timer(struct cv_timer *t, cv_time now)
 	for (unsigned i = 0; i < CV_COUNT(keys); i++)
 		if (*keys[i] && now - (*keys[i])->born >= CV_REJECT_AFTER_TIME)
 			cv_keys_drop(s, keys[i]);
-	if (s->link && s->link->dialled && s->cur && now >= rekey_at(s) &&
+	if (s->ready && s->link->dialled && now >= rekey_at(s) &&
 		cv_handshake_start(s, now))
 		s->hs_retry = now + CV_SEC(1);
 	struct cv_flow *f;
