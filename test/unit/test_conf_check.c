@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: MIT */
+/* test_conf_check.c - what must fit together in a configuration */
+#include "unit/conf_fix.h"
+
+static int setup(void **state)
+{
+	(void)state;
+	conf_env = mem_env(&conf_mem, 1);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	cv_conf_clear(&conf);
+	return conf_mem.blocks || conf_mem.bytes ? -1 : 0;
+}
+
+#define NODE "[Node]\nPrivateKey = " KEY1 "\n"
+#define HOME "[Peer home]\nPublicKey = " KEY2 "\nEndpoint = tcp://h:1\n"
+#define DNS "[Forward dns]\nFrom = udp://:53\nVia = home\n"
+
+static void test_keys_or_plain(void **state)
+{
+	(void)state;
+	refuse("[Serve]\nListen = tcp://:1", 0, "culvert genkey");
+	refuse("[Node]\nPrivateKey = " KEY1 "\nPrivateKeyFile = f\n", 3,
+		"exclude each other");
+	refuse("[Node]\nPlain = yes\nPrivateKey = " KEY1, 0, "without keys");
+	refuse("[Node]\nPlain = yes\nPrivateKeyFile = f", 3, "without keys");
+	refuse(NODE "[Serve]\nListen = tcp://:1", 0, "no peer");
+	refuse(NODE "[Peer x]", 3, "no public key of the peer \"x\"");
+	refuse("[Node]\nPlain = yes\n" HOME, 3, "remove PublicKey");
+	take("[Node]\nPlain = yes\n[Serve]\nListen = tcp://:1");
+	cv_conf_clear(&conf);
+	take("[Node]\nPlain = yes\n[Peer home]\nEndpoint = tcp://h:1\n" DNS);
+	cv_conf_clear(&conf);
+	take("[Node]\nPrivateKeyFile = k\nPeersFile = p\n"
+	     "[Serve]\nListen = tcp://:1");
+}
+
+static void test_something_to_do(void **state)
+{
+	(void)state;
+	refuse(NODE HOME, 0, "nothing to do");
+	take(NODE HOME DNS);
+}
+
+static void test_peers(void **state)
+{
+	(void)state;
+	refuse(NODE "[Peer a]\nPublicKey = " KEY2
+		    "\n[Peer b]\nPublicKey = " KEY2,
+		5, "the same public key");
+	refuse(NODE "[Peer a]\nPublicKey = " KEY2
+		    "\n[Peer a]\nPublicKey = " KEY3,
+		5, "two peers are called \"a\"");
+	refuse("[Node]\nPlain = yes\n[Peer]\n[Peer]\n", 4,
+		"two peers are called \"peer\"");
+}
+
+static void test_forwards(void **state)
+{
+	(void)state;
+	refuse(NODE HOME "[Forward x]\nVia = home", 6,
+		"[Forward x] needs \"From\"");
+	refuse(NODE HOME "[Forward x]\nFrom = udp://:1", 6,
+		"[Forward x] needs \"Via\"");
+	refuse(NODE HOME "[Forward x]\nFrom = udp://:1\nVia = work", 8,
+		"there is no [Peer work]");
+	refuse(NODE "[Peer home]\nPublicKey = " KEY2 "\n" DNS, 7,
+		"no Endpoint to dial");
+}
+
+static void test_urls(void **state)
+{
+	static const struct {
+		const char *url, *want;
+	} c[] = {
+		{ "udp://h", "the port (1 to 65535) is missing" },
+		{ "udp://h:0", "the port (1 to 65535) is missing" },
+		{ "udp://:5", "the host is missing" },
+		{ "udp://*:5", "* is no host to reach" },
+		{ "tcp://h:5", "udp://host:port is expected here" },
+		{ "h:5", "no scheme" },
+		{ "udp://u@h:5", "takes no user and no path" },
+		{ "udp://h:5/p", "takes no user and no path" },
+		{ "udp://h:5?x=1", "unknown option \"x\"; known here: bind" },
+		{ "udp://h:5?bin=1", "unknown option \"bin\"" },
+		{ "udp://h:5?bind=name:1", "?bind= is an address and a port" },
+		{ "udp://h:5?bind=1.2.3.4:x", "?bind=" },
+	};
+	char text[1024];
+	(void)state;
+	for (size_t i = 0; i < CV_COUNT(c); i++) {
+		snprintf(text, sizeof text, NODE HOME DNS "To = %s", c[i].url);
+		refuse(text, 9, c[i].want);
+		snprintf(text, sizeof text, NODE HOME DNS "[Serve]\nTo = %s",
+			c[i].url);
+		refuse(text, 10, c[i].want);
+	}
+	take(NODE HOME DNS "To = udp://h:5?bind=1.2.3.4:1");
+	cv_conf_clear(&conf);
+	take(NODE HOME DNS "To = udp://h:5?bind=1.2.3.4");
+}
+
+static void test_other_urls(void **state)
+{
+	(void)state;
+	refuse(NODE HOME "[Serve]\nListen = udp://:1", 7,
+		"tcp://host:port is expected");
+	refuse(NODE HOME "[Serve]\nListen = tcp://:1?x", 7,
+		"unknown option \"x\"");
+	refuse(NODE "[Peer a]\nEndpoint = tcp://:1", 4, "the host is missing");
+	refuse(NODE HOME "[Serve]\nListen = tcp://:1\nAllow = udp://h/x", 8,
+		"Allow = \"udp://h/x\": ");
+	refuse(NODE HOME "[Forward]\nVia = home\nFrom = udp://:1?peer=:0", 8,
+		"?peer= is an address and a port");
+	refuse(NODE HOME "[Forward]\nVia = home\nFrom = udp://:1?bind=:1", 8,
+		"unknown option \"bind\"; known here: peer");
+	take(NODE HOME "[Forward]\nVia = home\n"
+		       "From = udp://127.0.0.1:1?peer=127.0.0.1:2");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(test_keys_or_plain),
+		T(test_something_to_do),
+		T(test_peers),
+		T(test_forwards),
+		T(test_urls),
+		T(test_other_urls),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
