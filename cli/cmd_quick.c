@@ -7,6 +7,7 @@
  */
 #include "cli.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -231,12 +232,15 @@ static int write_peers(struct quick *q)
 static int run(struct quick *q, int code)
 {
 	fclose(q->out);
-	if (!code && q->print)
-		fwrite(q->text, 1, q->len, stdout);
-	else if (!code)
+	if (!code && !q->print) {
 		code = run_node(q->text, q->len, place, q);
-	else
-		free(q->text);
+		q->text = NULL;
+	} else if (!code && (fwrite(q->text, 1, q->len, stdout) != q->len ||
+				    fflush(stdout))) {
+		complain("standard output: %s", strerror(errno));
+		code = EXIT_FAILED;
+	}
+	free(q->text);
 	free(q);
 	return code;
 }

@@ -23,8 +23,7 @@ static const char *const reset_why[] = {
 	[CV_RESET_DONE] = "closed",
 	[CV_RESET_UNKNOWN] = "it does not know the flow",
 	[CV_RESET_REFUSED] = "no --allow there covers it",
-	[CV_RESET_TARGET] = "no such target, or none given here and no --to "
-			    "there",
+	[CV_RESET_TARGET] = "no such target; if none was given, no --to there",
 	[CV_RESET_LIMIT] = "no room there for another flow",
 	[CV_RESET_SYSTEM] = "its system refused a socket or an address",
 };

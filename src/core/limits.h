@@ -44,6 +44,7 @@ enum {
 	CV_PACKET_CONTROLS = 256, /* frames of other kinds */
 	CV_PACKET_OPENS = 64,     /* of these, OPEN */
 	CV_CLOSES_TURN = 256,     /* flows that end in one tick */
+	CV_YOUNG_FAILURES = 2,    /* as many, at most, do short links count */
 	CV_COOKIES_LINK = 4,      /* cookies that may be used at once */
 	CV_LOOKUPS = 64,          /* names being resolved at a time */
 	CV_PINNED_SOURCE = 64,    /* flows of one peer that never idle out */

@@ -157,19 +157,26 @@ void cv_session_link_up(struct cv_session *s, struct cv_link *link, cv_time now)
 	cv_session_schedule(s, now);
 }
 
+/* a link that was up, however shortly, delays the next one little */
+static void lived(struct cv_session *s, cv_time time)
+{
+	if (time >= CV_LINK_YOUNG)
+		s->failures = 0;
+	else if (++s->failures > CV_YOUNG_FAILURES)
+		s->failures = CV_YOUNG_FAILURES;
+}
+
 void cv_session_link_down(struct cv_session *s, cv_time now)
 {
-	/* what was queued for this link relies on OPENs that went with it */
 	if (s->ready) {
+		lived(s, now - s->link->up);
+		/* it relies on OPENs that went over this link */
 		cv_session_drop_queue(s, CV_DROP_LINK_LOST);
 	} else {
+		s->failures++;
 		s->stats.handshakes_failed++;
 		s->node->stats.handshakes_failed++;
 	}
-	if (s->ready && now - s->link->up >= CV_LINK_YOUNG)
-		s->failures = 0;
-	else
-		s->failures++;
 	s->link = NULL;
 	s->ready = false;
 	s->ping_at = 0;
@@ -229,7 +236,7 @@ void cv_session_schedule(struct cv_session *s, cv_time now)
 	else if (s->link)
 		t = min_time(
 			t, s->rx_at + (s->ping_at ? CV_DEAD : CV_HEARTBEAT));
-	if (s->ready && s->link->dialled)
+	if (s->ready && s->link && s->link->dialled)
 		t = min_time(t, rekey_at(s));
 	if (s->temporary && !s->link)
 		t = min_time(t, s->rx_at + CV_FLOW_IDLE);
@@ -276,7 +283,7 @@ static void on_timer(struct cv_timer *t, cv_time now)
 	for (unsigned i = 0; i < CV_COUNT(keys); i++)
 		if (*keys[i] && now - (*keys[i])->born >= CV_REJECT_AFTER_TIME)
 			cv_keys_drop(s, keys[i]);
-	if (s->ready && s->link->dialled && now >= rekey_at(s) &&
+	if (s->ready && s->link && s->link->dialled && now >= rekey_at(s) &&
 		cv_handshake_start(s, now))
 		s->hs_retry = now + CV_SEC(1);
 	struct cv_flow *f;

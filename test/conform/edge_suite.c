@@ -465,7 +465,7 @@ static void test_policy_refusal_is_reported(void **state)
 	RIG_WAIT(node_said(&a, "peer refused a flow"));
 	assert_true(node_said(&a, "reason=not_allowed"));
 	assert_true(node_said(&b, "target refused"));
-	assert_true(node_said(&b, "reason=\"not allowed\""));
+	assert_true(node_said(&b, "reason=\"not allowed: no --allow"));
 	RIG_WAIT(!flows(&a) && !flows(&b));
 	assert_int_equal(got(target, &there), 0);
 	assert_int_equal(drops(&b, CV_DROP_UNKNOWN_FLOW), 3);

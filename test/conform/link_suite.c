@@ -753,6 +753,7 @@ static void test_two_identities_on_one_link(void **state)
 	for (int i = 0; i < 2; i++) {
 		initiate(fd, (uint8_t)(0x55 + i));
 		index[i] = response(fd);
+		rig_skip(CV_INIT_INTERVAL);
 	}
 	prove(fd, index[0]);
 	prove(fd, index[1]);

@@ -171,7 +171,7 @@ static void test_link_that_fails_at_once(void **state)
 	struct wire *w = pair_up(p);
 	pair_run(p, p->now + CV_LINK_YOUNG - 1);
 	pair_cut(p, w); /* it came up, but did not last */
-	assert_int_equal(p->side[A].s->failures, 5);
+	assert_int_equal(p->side[A].s->failures, CV_YOUNG_FAILURES);
 	w = pair_up(p);
 	pair_run(p, p->now + CV_LINK_YOUNG);
 	pair_cut(p, w);
