@@ -61,7 +61,13 @@ enum {
 #define CV_HANDSHAKE_TIMEOUT CV_SEC(5)
 #define CV_INIT_INTERVAL CV_MS(20)   /* between initiations on one link */
 #define CV_COOKIE_INTERVAL CV_SEC(1) /* between cookies that are taken */
-#define CV_TURN CV_MS(2) /* reading one link in one turn of the loop */
+/* from this many datagrams a second on, in helpings smaller than this, the
+   loop turns at most once in this time: see loop.c */
+#define CV_BREATH_RATE 20000
+#define CV_BREATH_BATCH 32
+#define CV_BREATH ((cv_time)200)
+#define CV_BREATH_WINDOW CV_MS(2) /* over which it is measured */
+#define CV_TURN CV_MS(2)          /* reading one link in one turn of the loop */
 #define CV_COOKIE_LIFE CV_SEC(120)
 #define CV_HEARTBEAT CV_SEC(20)   /* silence before a PING */
 #define CV_DEAD CV_SEC(30)        /* silence before a path is given up */

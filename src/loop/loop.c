@@ -28,6 +28,35 @@ static void arm(struct cv_loop *l, cv_time now)
 	ev_timer_start(l->ev, &l->timer);
 }
 
+static void measure(struct cv_breath *b, uint64_t dgrams, cv_time now)
+{
+	cv_time span = now - b->since;
+	b->turns++;
+	if (span < CV_BREATH_WINDOW)
+		return;
+	uint64_t n = dgrams - b->dgrams;
+	b->deep = n * CV_SEC(1) >= span * CV_BREATH_RATE &&
+		  n < (uint64_t)b->turns * CV_BREATH_BATCH;
+	b->since = now;
+	b->dgrams = dgrams;
+	b->turns = 0;
+}
+
+static void breathe(struct cv_loop *l)
+{
+	struct cv_breath *b = &l->breath;
+	cv_time now = cv_now();
+	measure(b, l->node.stats.tx_dgrams, now);
+	if (b->deep && now - b->woke < CV_BREATH) {
+		struct timespec t = {
+			.tv_nsec = (long)(CV_BREATH - (now - b->woke)) * 1000
+		};
+		nanosleep(&t, NULL);
+		now = cv_now();
+	}
+	b->woke = now;
+}
+
 static void on_prepare(struct ev_loop *ev, ev_prepare *w, int events)
 {
 	struct cv_loop *l = w->data;
@@ -37,6 +66,7 @@ static void on_prepare(struct ev_loop *ev, ev_prepare *w, int events)
 		cv_node_flush(&l->node, cv_now());
 	if (cv_node_deadline(&l->node) < l->armed || !ev_is_active(&l->timer))
 		arm(l, cv_now());
+	breathe(l);
 }
 
 static void on_timer(struct ev_loop *ev, ev_timer *w, int events)

@@ -5,6 +5,10 @@
  * DOC: One turn: wait; read every socket that has something (datagrams go
  * into session queues, packets through the node to edges); then, just before
  * waiting again, every link that has something to send is flushed once.
+ *
+ * Waking up costs both ends more than a datagram does.  Where datagrams come
+ * fast but few at a time the loop sleeps for what is left of CV_BREATH before
+ * it waits: as network cards moderate their interrupts.
  */
 #ifndef CV_LOOP_H
 #define CV_LOOP_H
@@ -19,12 +23,22 @@ enum {
 	CV_RX_AREA = 128 << 10, /* bytes read from a stream at once */
 };
 
+/** struct cv_breath - how busy the loop is, and with how little at a time */
+struct cv_breath {
+	cv_time since;   /* start of the window being counted */
+	uint64_t dgrams; /* sent to peers by then */
+	unsigned turns;  /* since then */
+	bool deep;       /* the last window says: take more at a time */
+	cv_time woke;    /* when the last turn began */
+};
+
 struct cv_loop {
 	struct ev_loop *ev;
 	struct cv_node node;
 	ev_prepare prepare;
 	ev_timer timer;
 	cv_time armed; /* what the timer is set to */
+	struct cv_breath breath;
 	uint8_t *area; /* CV_RX_AREA + CV_PACKET_MAX, shared by all streams */
 	struct cv_resolver *resolver;
 };
