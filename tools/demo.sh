@@ -44,7 +44,8 @@ wait_for() {
 	}
 }
 
-# ask NAME [TYPE] - one question through the tunnel, answered within the time of dig
+# ask NAME [TYPE] - one question through the tunnel, with the patience of dig
+
 ask() {
 	in_near dig +short +tries=1 +time=2 @127.0.0.1 -p 5300 "$@"
 }
@@ -125,11 +126,15 @@ client_pid=$!
 wait_for "peer up" client.log
 
 say "3. A real DNS server, asked over TCP"
-run ask www.example
-run ask hello.example TXT
+dig_line="dig +short @127.0.0.1 -p 5300"
+printf '\033[36m$ %s\033[0m\n' "$dig_line www.example"
+ask www.example
+printf '\033[36m$ %s\033[0m\n' "$dig_line hello.example TXT"
+ask hello.example TXT
 
-say "4. 300 Mbit/s of UDP over TCP"
-in_near iperf3 --forceflush -u -c 10.99.0.2 -b 300M -l 1400 -t 3 >load.log 2>&1 &
+say "4. 100 Mbit/s of UDP over TCP"
+in_near iperf3 --forceflush -u -c 10.99.0.2 -b 100M -w 4M -l 1400 -t 3 \
+	>load.log 2>&1 &
 load_pid=$!
 wait_for "0.00-1.00" load.log
 echo "meanwhile, culvert show says:"
@@ -137,6 +142,8 @@ run "$culvert" show demo-client
 run "$culvert" show demo-server
 wait $load_pid
 grep -E 'Interval|receiver|sender' load.log
+echo "what the client dropped until now, by name:"
+"$culvert" show demo-client | grep -m 1 dropped || echo "  nothing"
 
 say "5. The server is killed, and comes back"
 kill -9 "$server_pid"

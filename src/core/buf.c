@@ -99,16 +99,6 @@ void cv_bufq_push(struct cv_bufq *q, struct cv_buf *b)
 	q->bytes += b->len;
 }
 
-void cv_bufq_unshift(struct cv_bufq *q, struct cv_buf *b)
-{
-	b->next = q->head;
-	q->head = b;
-	if (!q->tail)
-		q->tail = b;
-	q->count++;
-	q->bytes += b->len;
-}
-
 struct cv_buf *cv_bufq_pop(struct cv_bufq *q)
 {
 	struct cv_buf *b = q->head;

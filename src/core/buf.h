@@ -77,9 +77,8 @@ static inline size_t cv_buf_room(const struct cv_buf *b)
 	return b->cap - CV_TAILROOM - b->off - b->len;
 }
 
-/** cv_bufq_push(), cv_bufq_unshift() - put @b at the end, at the front */
+/** cv_bufq_push() - put @b at the end */
 void cv_bufq_push(struct cv_bufq *, struct cv_buf *);
-void cv_bufq_unshift(struct cv_bufq *, struct cv_buf *);
 
 /** cv_bufq_pop() - the first, or NULL; cv_bufq_clear() frees all */
 struct cv_buf *cv_bufq_pop(struct cv_bufq *);

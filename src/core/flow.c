@@ -62,7 +62,7 @@ struct cv_flow *cv_flow_find_id(
 		cv_htab_first(&t->by_id, cv_siphash(t->key, &k, sizeof k));
 	for (; n; n = cv_htab_next(n)) {
 		struct cv_flow *f = CV_CONTAINER(n, struct cv_flow, by_id);
-		struct cv_end *e = &f->end[f->end[0].session != session];
+		struct cv_end *e = cv_flow_end_in(f, session);
 		if (e->session == session && e->id == id)
 			return f;
 	}

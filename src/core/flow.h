@@ -32,7 +32,6 @@ enum cv_kind {
 enum cv_flow_state {
 	CV_FLOW_OPENING,
 	CV_FLOW_OPEN,
-	CV_FLOW_N,
 };
 
 struct cv_end {
@@ -90,6 +89,13 @@ static inline struct cv_flow *cv_end_flow(struct cv_end *e)
 static inline struct cv_end *cv_end_other(struct cv_end *e)
 {
 	return e->side ? e - 1 : e + 1;
+}
+
+/** cv_flow_end_in() - the end that is in a session; the flow has one there */
+static inline struct cv_end *cv_flow_end_in(
+	struct cv_flow *f, const struct cv_session *s)
+{
+	return &f->end[f->end[0].session != s];
 }
 
 /** cv_flows_init() - 0 or CULVERT_ENOMEM; cv_flows_clear() when empty */

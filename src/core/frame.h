@@ -50,7 +50,6 @@ struct cv_frame {
 };
 
 enum {
-	CV_VARINT_MAX = 8,
 	CV_TIME_SIZE = 5,
 	/* type, flow, segment size, length in the four-byte form */
 	CV_DGRAM_HEAD = 1 + 8 + 4 + 4,

@@ -65,7 +65,6 @@ void cv_node_clear(struct cv_node *n)
 int cv_node_set_key(struct cv_node *n, const uint8_t priv[CV_KEY])
 {
 	memcpy(n->priv, priv, CV_KEY);
-	n->keyed = true;
 	return cv_crypto_public(n->pub, n->priv);
 }
 

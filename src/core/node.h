@@ -23,7 +23,6 @@ struct cv_node {
 
 	/* configuration */
 	uint8_t priv[CV_KEY], pub[CV_KEY];
-	bool keyed;      /* priv and pub are set */
 	bool plain;      /* speaks plain, and only plain */
 	bool accepts;    /* answers handshakes */
 	uint16_t server; /* number that leads our indices */

@@ -51,8 +51,7 @@ void cv_session_free(struct cv_session *s)
 	while (!cv_list_empty(&s->flows)) {
 		struct cv_flow *f =
 			CV_CONTAINER(s->flows.next, struct cv_flow, peers);
-		cv_flow_close(node, f, &f->end[f->end[0].session != s],
-			CV_RESET_DONE, 0);
+		cv_flow_close(node, f, cv_flow_end_in(f, s), CV_RESET_DONE, 0);
 	}
 	while (!cv_list_empty(&s->waiters))
 		cv_list_append(&node->resumed, s->waiters.next);
@@ -140,7 +139,7 @@ void cv_session_link_up(struct cv_session *s, struct cv_link *link, cv_time now)
 	s->link = link;
 	s->ready = false;
 	link->session = s;
-	s->rx_at = s->tx_at = now;
+	s->rx_at = now;
 	s->ping_at = 0;
 	cv_session_new_epoch(s);
 	cv_bufq_clear(&s->ctl, &s->node->pool);

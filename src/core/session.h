@@ -18,6 +18,7 @@
 #define CV_SESSION_H
 
 #include "core/flow.h"
+#include "core/late.h"
 #include "core/link.h"
 #include "core/noise.h"
 #include "core/replay.h"
@@ -54,14 +55,6 @@ struct cv_agreed {
 	uint64_t index, remote; /* ours, the peer's */
 	struct cv_hello hello;  /* the peer's */
 	bool initiator;
-};
-
-/** struct cv_late - how late packets are, from the stamps inside them */
-struct cv_late {
-	uint32_t min[2]; /* least (our clock - theirs), last window and this */
-	cv_time since;   /* start of this window */
-	cv_time run;     /* since when every packet was late, or 0 */
-	bool known;
 };
 
 struct cv_session {
@@ -102,8 +95,8 @@ struct cv_session {
 	uint64_t next_id;
 	uint32_t epoch; /* rises when OPENs under way may be lost */
 	struct cv_late late;
-	cv_time rx_at, tx_at, ping_at; /* ping_at: unanswered since, or 0 */
-	cv_time rtt;                   /* of the last PING, 0: unknown */
+	cv_time rx_at, ping_at; /* ping_at: unanswered since, or 0 */
+	cv_time rtt;            /* of the last PING, 0: unknown */
 
 	/* statistics */
 	struct cv_stats stats;
@@ -154,6 +147,5 @@ int cv_session_dgram(struct cv_session *, struct cv_end *,
 void cv_session_goodbye(struct cv_session *, cv_time now);
 struct cv_buf *cv_session_output(struct cv_session *, cv_time now);
 void cv_session_expire(struct cv_session *, cv_time now);
-bool cv_session_pending(const struct cv_session *, cv_time now);
 
 #endif

@@ -3,43 +3,6 @@
 
 #include <string.h>
 
-/*
- * Datagrams are stamped when they arrive at the far edge.  The least
- * difference between their clock and ours over the last one or two windows
- * stands for a packet that waited nowhere; what is later than that by more
- * than the peer's age limit times CV_LATE_FACTOR is stale: it sat in the
- * buffers of a stalled connection.  Windows follow the clocks' drift.  What
- * stays late for CV_LATE_RUN is no stall but a path that has become slower.
- */
-static bool too_late(
-	struct cv_late *l, uint32_t stamp, uint64_t limit, cv_time now)
-{
-	uint32_t diff = (uint32_t)now - stamp;
-	if (!l->known) {
-		*l = (struct cv_late){
-			.min = { diff, diff }, .since = now, .known = true
-		};
-		return false;
-	}
-	if (now - l->since > CV_SKEW_WINDOW) {
-		l->min[0] = l->min[1];
-		l->min[1] = diff;
-		l->since = now;
-	}
-	if ((int32_t)(diff - l->min[1]) < 0)
-		l->min[1] = diff;
-	uint32_t least =
-		(int32_t)(l->min[0] - l->min[1]) < 0 ? l->min[0] : l->min[1];
-	int32_t age = (int32_t)(diff - least);
-	if (age <= 0 || (uint64_t)age <= limit)
-		l->run = 0;
-	else if (!l->run)
-		l->run = now;
-	else if (now - l->run > CV_LATE_RUN)
-		*l = (struct cv_late){ 0 };
-	return l->run != 0;
-}
-
 static void reset(
 	struct cv_session *s, uint64_t id, enum cv_reset why, cv_time now)
 {
@@ -107,8 +70,8 @@ static void on_reset(struct cv_session *s, struct cv_frame *f, cv_time now)
 			"reason=%s why=\"%s\"",
 			s->name, flow->target, cv_reset_name(f->value),
 			cv_reset_why(f->value));
-	cv_flow_close(s->node, flow, &flow->end[flow->end[0].session != s],
-		CV_RESET_DONE, now);
+	cv_flow_close(
+		s->node, flow, cv_flow_end_in(flow, s), CV_RESET_DONE, now);
 }
 
 static void on_dgram(
@@ -132,7 +95,7 @@ static void on_dgram(
 	s->stats.rx_dgram_bytes += f->len;
 	node->stats.rx_dgrams += n;
 	node->stats.rx_dgram_bytes += f->len;
-	cv_flow_send(node, &flow->end[flow->end[0].session != s], f, now);
+	cv_flow_send(node, cv_flow_end_in(flow, s), f, now);
 }
 
 static void on_control(struct cv_session *s, struct cv_frame *f, cv_time now)
@@ -213,7 +176,7 @@ int cv_session_input(struct cv_keys *k, struct cv_link *link, uint8_t *p,
 		} else if (too_many(&f, &opens, &controls)) {
 			return CULVERT_EPROTO;
 		} else if (f.type == CV_FRAME_TIME) {
-			late = limit && too_late(&s->late, f.time, limit, now);
+			late = limit && cv_late(&s->late, f.time, limit, now);
 		} else if (f.type == CV_FRAME_CLOSE) {
 			return CULVERT_EREFUSED;
 		} else {

@@ -182,12 +182,6 @@ static int seal(struct cv_session *s, struct cv_buf *b)
 	return 0;
 }
 
-bool cv_session_pending(const struct cv_session *s, cv_time now)
-{
-	return s->hello || (cv_session_up(s) && cv_keys_usable(s->cur, now) &&
-				   (s->ctl.head || s->txq.q.head));
-}
-
 struct cv_buf *cv_session_output(struct cv_session *s, cv_time now)
 {
 	struct cv_buf *b = s->hello;
@@ -212,7 +206,6 @@ struct cv_buf *cv_session_output(struct cv_session *s, cv_time now)
 		cv_buf_free(&s->node->pool, b);
 		return NULL;
 	}
-	s->tx_at = now;
 	s->stats.tx_packets++;
 	s->stats.tx_bytes += b->len;
 	return b;

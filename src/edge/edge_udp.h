@@ -3,7 +3,7 @@
 #ifndef CV_EDGE_UDP_H
 #define CV_EDGE_UDP_H
 
-#include "edge/udp_io.h"
+#include "loop/udp_io.h"
 
 struct cv_udp_port;
 

@@ -102,11 +102,11 @@ static void drop_opening(struct cv_udp_out *o, struct target *t)
 	t->opening = NULL;
 }
 
-static void log_refusal(struct cv_udp_out *o, const struct cv_end *end,
+static void log_refusal(struct cv_udp_out *o, struct cv_end *end,
 	const struct cv_url *u, const struct cv_addr *a, const char *why)
 {
 	char at[CV_ADDRTEXT];
-	struct cv_session *s = end[-1].session;
+	struct cv_session *s = cv_end_other(end)->session;
 	const char *bind = cv_url_option(u, "bind");
 	cv_log(&o->loop->node, CULVERT_WARN,
 		"msg=\"target refused\" peer=%s "
@@ -283,7 +283,7 @@ static int start(
 	struct cv_addr a;
 	int err = parse_target(o, t->opening, target, len);
 	if (err) { /* its text is the peer's: not for our log */
-		const struct cv_session *s = t->end[-1].session;
+		const struct cv_session *s = cv_end_other(t->end)->session;
 		cv_log(&o->loop->node, CULVERT_WARN,
 			"msg=\"target refused\" peer=%s reason=\"%s\"",
 			s ? s->name : "-",

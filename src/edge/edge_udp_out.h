@@ -4,7 +4,7 @@
 #define CV_EDGE_UDP_OUT_H
 
 #include "core/policy.h"
-#include "edge/udp_io.h"
+#include "loop/udp_io.h"
 
 struct cv_udp_out;
 

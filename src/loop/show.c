@@ -40,7 +40,7 @@ static void text_drops(FILE *f, const char *indent, const struct cv_stats *st)
 	for (int i = CV_DROP_NONE + 1; i < CV_DROP_N; i++) {
 		if (!st->drop[i])
 			continue;
-		fprintf(f, "%s%s%s %" PRIu64, sep == NULL ? "" : indent, sep,
+		fprintf(f, "%s%s%s %" PRIu64, indent, sep,
 			cv_drop_name((enum cv_drop)i), st->drop[i]);
 		indent = "";
 		sep = ", ";

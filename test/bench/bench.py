@@ -87,6 +87,15 @@ def stat(pid):
     return (int(s[11]) + int(s[12])) / HZ, int(mem["VmRSS"]), int(mem["VmHWM"])
 
 
+def family(pid):
+    """a process and its children: the prototype forks one per connection"""
+    every = [pid]
+    with open(f"/proc/{pid}/task/{pid}/children") as f:
+        for child in f.read().split():
+            every += family(int(child))
+    return every
+
+
 def keys():
     return [sh(f"{CULVERT} genkey {WORK}/{n}.key").stdout.strip()
             for n in "sc"]
@@ -148,7 +157,8 @@ class Relay:
             time.sleep(0.005)
 
     def cpu(self):
-        return sum(stat(p.pid)[0] for p in (self.srv, self.cli))
+        return sum(stat(x)[0] for p in (self.srv, self.cli)
+                   for x in family(p.pid))
 
     def peak(self):
         return [stat(p.pid)[2] for p in (self.cli, self.srv)]

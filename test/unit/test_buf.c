@@ -148,15 +148,8 @@ static void test_queue(void **state)
 		if (what && n < 64) {
 			b = cv_buf_small(&f.pool);
 			b->len = (uint32_t)rnd_below(&seed, CV_SMALL);
-			if (what == 1) {
-				cv_bufq_push(&q, b);
-				model[n] = b;
-			} else {
-				cv_bufq_unshift(&q, b);
-				memmove(model + 1, model, n * sizeof *model);
-				model[0] = b;
-			}
-			n++;
+			cv_bufq_push(&q, b);
+			model[n++] = b;
 		} else if (n) {
 			b = cv_bufq_pop(&q);
 			assert_ptr_equal(b, model[0]);

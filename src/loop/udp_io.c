@@ -7,7 +7,7 @@
  * apart, or they would all fall into the same sets of the cache.  Sending
  * points into the buffer the bytes were decrypted in: nothing is copied.
  */
-#include "edge/udp_io.h"
+#include "loop/udp_io.h"
 
 #include "loop/sock.h"
 
