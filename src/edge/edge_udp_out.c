@@ -124,6 +124,7 @@ static int error_of(int error)
 	case ENFILE:
 	case ENOMEM:
 	case ENOBUFS:
+	case EAGAIN:
 		return CULVERT_EFULL;
 	default:
 		return CULVERT_ESYS;
@@ -207,7 +208,10 @@ static int connect_to(
 	}
 	if (fd < 0) {
 		int e = errno;
-		log_refusal(o, t->end, &op->url, addr, strerror(e));
+		log_refusal(o, t->end, &op->url, addr,
+			e == EAGAIN ? "no source port left: see "
+				      "net.ipv4.ip_local_port_range"
+				    : strerror(e));
 		return error_of(e);
 	}
 	cv_udp_start(&t->sock, o->udp, fd, input);

@@ -60,8 +60,8 @@ def clear():
 
 def down():
     clear()
-    for side in "AB":
-        sh(f"ip netns del cvb{side}", check=False)
+    for ns in re.findall(r"^cvb\w+", sh("ip netns list").stdout, re.M):
+        sh(f"ip netns del {ns}", check=False)
 
 
 def up():
@@ -511,9 +511,23 @@ def test_memory():
             f"{count} for {more:,}"]])
 
 
+def host(i):
+    """one more far host, with source ports of its own; its address"""
+    for line in (f"ip netns add cvbF{i}",
+                 f"ip -n cvbA link add f{i} type veth peer name eth0 "
+                 f"netns cvbF{i}",
+                 f"ip -n cvbF{i} link set lo up",
+                 f"ip -n cvbA addr add 10.98.{10 + i}.1/24 dev f{i}",
+                 f"ip -n cvbF{i} addr add 10.98.{10 + i}.2/24 dev eth0",
+                 f"ip -n cvbA link set f{i} up",
+                 f"ip -n cvbF{i} link set eth0 up"):
+        sh(line)
+    return f"10.98.{10 + i}.2"
+
+
 def test_flows():
     """100,000 local clients of one process, each a flow with its own socket at
-    the far end; as many servers there as their limit of descriptors asks for"""
+    the far end; as many hosts there as descriptors and source ports ask for"""
     want, soft = 100000, 16000
     servers = -(-want // soft)
     conf = f"[Node]\nPrivateKeyFile = {WORK}/c.key\nName = bench-client\n" \
@@ -522,12 +536,13 @@ def test_flows():
     for i in range(servers):
         pub = sh(f"{CULVERT} genkey {WORK}/f{i}.key").stdout.strip()
         names.append(f"bench-server-{i}")
-        procs.append(enter("B", [
-            CULVERT, "serve", f"tcp://{B}:{LINK + 10 * i}", "--key",
+        far = host(i)
+        procs.append(enter(f"F{i}", [
+            CULVERT, "serve", f"tcp://{far}:{LINK}", "--key",
             f"{WORK}/f{i}.key", "--peer", PUB[1], "--name", names[i],
             "--idle", 0], stderr=subprocess.DEVNULL))
         conf += f"[Peer p{i}]\nPublicKey = {pub}\n" \
-            f"Endpoint = tcp://{B}:{LINK + 10 * i}\n" \
+            f"Endpoint = tcp://{far}:{LINK}\n" \
             f"[Forward f{i}]\nFrom = udp://127.0.0.1:{IN + 10 * i}\n" \
             f"To = udp://127.0.0.1:{OUT}\nVia = p{i}\n"
     with open(f"{WORK}/flows.conf", "w") as f:
@@ -540,7 +555,6 @@ def test_flows():
         return sum(p["state"] == "up" for p in show("bench-client")["peers"])
 
     until(lambda: up_all() == servers, 20)
-    p = Probe()
     before = [stat(x.pid)[1] for x in procs]
     code = (f"import socket\nfor n in range({want}):\n"
             "  s=socket.socket(socket.AF_INET,socket.SOCK_DGRAM)\n"
@@ -555,7 +569,6 @@ def test_flows():
     flows = [show(n)["flows"] for n in names]
     each = [(after[-1] - before[-1]) * 1024 / want,
             (sum(after[:-1]) - sum(before[:-1])) * 1024 / want]
-    p.close()
     for x in procs:
         x.kill()
         x.wait()
