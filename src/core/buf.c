@@ -99,6 +99,12 @@ void cv_bufq_push(struct cv_bufq *q, struct cv_buf *b)
 	q->bytes += b->len;
 }
 
+void cv_bufq_grew(struct cv_bufq *q, struct cv_buf *b, size_t n)
+{
+	b->len += (uint32_t)n;
+	q->bytes += n;
+}
+
 struct cv_buf *cv_bufq_pop(struct cv_bufq *q)
 {
 	struct cv_buf *b = q->head;

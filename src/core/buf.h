@@ -80,6 +80,9 @@ static inline size_t cv_buf_room(const struct cv_buf *b)
 /** cv_bufq_push() - put @b at the end */
 void cv_bufq_push(struct cv_bufq *, struct cv_buf *);
 
+/** cv_bufq_grew() - @n bytes were written at the end of @b, which is in @q */
+void cv_bufq_grew(struct cv_bufq *, struct cv_buf *b, size_t n);
+
 /** cv_bufq_pop() - the first, or NULL; cv_bufq_clear() frees all */
 struct cv_buf *cv_bufq_pop(struct cv_bufq *);
 void cv_bufq_clear(struct cv_bufq *, struct cv_pool *);

@@ -169,6 +169,12 @@ size_t cv_frame_put(uint8_t *p, const struct cv_frame *f)
 	}
 }
 
+size_t cv_frame_put_time(uint8_t *p, cv_time now)
+{
+	return cv_frame_put(p, &(struct cv_frame){ .type = CV_FRAME_TIME,
+				       .time = (uint32_t)now });
+}
+
 size_t cv_frame_put_open(uint8_t *p, const struct cv_frame *f)
 {
 	size_t n = 1;

@@ -51,6 +51,7 @@ struct cv_frame {
 
 enum {
 	CV_TIME_SIZE = 5,
+	CV_FRAME_SHORT = 24, /* room for any frame that carries no data */
 	/* type, flow, segment size, length in the four-byte form */
 	CV_DGRAM_HEAD = 1 + 8 + 4 + 4,
 	CV_OPEN_HEAD = 1 + 8 + 1 + 4, /* type, flow, kind, length */
@@ -79,12 +80,15 @@ bool cv_varint_get(uint8_t **p, const uint8_t *end, uint64_t *v);
 int cv_frame_next(uint8_t **p, uint8_t *end, struct cv_frame *f);
 
 /** cv_frame_put() - Encode PING, PONG, CLOSE, TIME, OPENED or RESET
- * @p:		room for 24 bytes
+ * @p:		room for CV_FRAME_SHORT bytes
  * Return: bytes written
  */
 size_t cv_frame_put(uint8_t *p, const struct cv_frame *f);
 
-/** cv_frame_put_open() - Encode OPEN; @p has room for 16 + @f->len bytes */
+/** cv_frame_put_time() - Encode TIME for @now; returns CV_TIME_SIZE */
+size_t cv_frame_put_time(uint8_t *p, cv_time now);
+
+/** cv_frame_put_open() - Encode OPEN; @p has room for CV_OPEN_HEAD + @f->len */
 size_t cv_frame_put_open(uint8_t *p, const struct cv_frame *f);
 
 #endif

@@ -124,13 +124,19 @@ static int write_response(struct cv_session *s, const struct cv_agreed *a,
 	return err;
 }
 
+/* for an answer on a link that has not too many waiting, or NULL */
+static struct cv_buf *reply_room(
+	struct cv_node *node, const struct cv_link *link)
+{
+	return link->replies.count < CV_REPLY_BUFS ? cv_buf_small(&node->pool)
+						   : NULL;
+}
+
 static int respond(struct cv_session *s, struct cv_link *link,
 	struct cv_agreed *a, cv_time now)
 {
 	struct cv_node *node = s->node;
-	struct cv_buf *b = link->replies.count < CV_REPLY_BUFS
-				   ? cv_buf_small(&node->pool)
-				   : NULL;
+	struct cv_buf *b = reply_room(node, link);
 	if (!b)
 		return CULVERT_ENOMEM;
 	a->index = cv_node_new_index(node);
@@ -165,9 +171,7 @@ static int check_cookie(struct cv_node *node, struct cv_link *link,
 	if (!cv_crypto_mac(node->crypto, mac, key, CV_BYTES(p, at + CV_MAC)) &&
 		cv_crypto_equal(mac, p + at + CV_MAC, CV_MAC))
 		return 0;
-	struct cv_buf *b = link->replies.count < CV_REPLY_BUFS
-				   ? cv_buf_small(&node->pool)
-				   : NULL;
+	struct cv_buf *b = reply_room(node, link);
 	if (!b)
 		return CV_DROP_UNDER_LOAD;
 	b->len = CV_COOKIE_SIZE;

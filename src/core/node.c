@@ -285,16 +285,11 @@ bool cv_node_drained(const struct cv_node *n)
 	return true;
 }
 
-static cv_time min_time(cv_time a, cv_time b)
-{
-	return a < b ? a : b;
-}
-
 cv_time cv_node_deadline(const struct cv_node *n)
 {
 	if (!cv_list_empty(&n->orphans))
 		return 0;
-	return min_time(
+	return cv_earlier(
 		cv_timers_next(&n->timers), cv_flows_deadline(&n->flows));
 }
 

@@ -186,11 +186,6 @@ void cv_session_link_down(struct cv_session *s, cv_time now)
 	cv_session_want(s, now);
 }
 
-static cv_time min_time(cv_time a, cv_time b)
-{
-	return a < b ? a : b;
-}
-
 /* a static mapping that the peer asked for, while the peer is away */
 static struct cv_flow *their_pinned(const struct cv_session *s)
 {
@@ -226,25 +221,25 @@ void cv_session_schedule(struct cv_session *s, cv_time now)
 {
 	cv_time t = CV_NEVER, oldest = cv_txq_oldest(&s->txq);
 	if (oldest != CV_NEVER)
-		t = min_time(t, oldest +
-					(cv_session_up(s) ? s->node->max_age
-							  : CV_HOLD_AGE) +
-					1);
+		t = cv_earlier(t, oldest +
+					  (cv_session_up(s) ? s->node->max_age
+							    : CV_HOLD_AGE) +
+					  1);
 	if (s->link && !s->ready)
-		t = min_time(t, s->hs_sent + CV_HANDSHAKE_TIMEOUT);
+		t = cv_earlier(t, s->hs_sent + CV_HANDSHAKE_TIMEOUT);
 	else if (s->link)
-		t = min_time(
+		t = cv_earlier(
 			t, s->rx_at + (s->ping_at ? CV_DEAD : CV_HEARTBEAT));
 	if (s->ready && s->link && s->link->dialled)
-		t = min_time(t, rekey_at(s));
+		t = cv_earlier(t, rekey_at(s));
 	if (s->temporary && !s->link)
-		t = min_time(t, s->rx_at + CV_FLOW_IDLE);
+		t = cv_earlier(t, s->rx_at + CV_FLOW_IDLE);
 	if (their_pinned(s))
-		t = min_time(t, s->rx_at + patience(s));
+		t = cv_earlier(t, s->rx_at + patience(s));
 	struct cv_keys *const keys[] = { s->cur, s->prev, s->next };
 	for (unsigned i = 0; i < CV_COUNT(keys); i++)
 		if (keys[i])
-			t = min_time(t, keys[i]->born + CV_REJECT_AFTER_TIME);
+			t = cv_earlier(t, keys[i]->born + CV_REJECT_AFTER_TIME);
 	if (t <= now)
 		t = now + 1;
 	cv_timer_set(&s->node->timers, &s->timer, t);

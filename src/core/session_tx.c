@@ -17,9 +17,8 @@ static struct cv_buf *control_room(struct cv_session *s, size_t need)
 
 static void control_took(struct cv_session *s, struct cv_buf *b, size_t n)
 {
-	b->len += (uint32_t)n;
+	cv_bufq_grew(&s->ctl, b, n);
 	b->frames++;
-	s->ctl.bytes += n;
 	cv_node_dirty(s->node, s->link);
 }
 
@@ -27,7 +26,7 @@ void cv_session_control(
 	struct cv_session *s, const struct cv_frame *f, cv_time now)
 {
 	(void)now;
-	struct cv_buf *b = s->ready ? control_room(s, 24) : NULL;
+	struct cv_buf *b = s->ready ? control_room(s, CV_FRAME_SHORT) : NULL;
 	if (b)
 		control_took(s, b, cv_frame_put(cv_buf_end(b), f));
 }
@@ -156,8 +155,7 @@ static void stamp(struct cv_buf *b, cv_time now)
 {
 	b->off -= CV_TIME_SIZE;
 	b->len += CV_TIME_SIZE;
-	cv_frame_put(cv_buf_data(b), &(struct cv_frame){ .type = CV_FRAME_TIME,
-					     .time = (uint32_t)now });
+	cv_frame_put_time(cv_buf_data(b), now);
 }
 
 /* header and tag around the frames of a buffer, in place */

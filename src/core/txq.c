@@ -10,9 +10,7 @@ static struct cv_buf *begin_chunk(
 	if (!b)
 		return NULL;
 	b->time = now;
-	b->len = (uint32_t)cv_frame_put(
-		cv_buf_data(b), &(struct cv_frame){ .type = CV_FRAME_TIME,
-					.time = (uint32_t)now });
+	b->len = (uint32_t)cv_frame_put_time(cv_buf_data(b), now);
 	t->seg = 0;
 	cv_bufq_push(&t->q, b);
 	return b;
@@ -32,8 +30,7 @@ static struct cv_buf *tail(struct cv_txq *t, struct cv_pool *pool, size_t need,
 static void append(struct cv_txq *t, struct cv_buf *b, const void *p, size_t n)
 {
 	memcpy(cv_buf_end(b), p, n);
-	b->len += (uint32_t)n;
-	t->q.bytes += n;
+	cv_bufq_grew(&t->q, b, n);
 }
 
 static void begin_train(
@@ -107,8 +104,7 @@ static struct cv_buf *begin_held(struct cv_txq *t, struct cv_pool *pool,
 	if (!b || !open)
 		return b;
 	size_t n = cv_frame_put_open(cv_buf_end(b), open);
-	b->len += (uint32_t)n;
-	t->q.bytes += n;
+	cv_bufq_grew(&t->q, b, n);
 	return cv_buf_room(b) < CV_DGRAM_HEAD + seg ? begin_chunk(t, pool, now)
 						    : b;
 }
@@ -130,22 +126,21 @@ uint64_t cv_txq_hold(struct cv_txq *t, struct cv_pool *pool,
 int cv_txq_frame(struct cv_txq *t, struct cv_pool *pool,
 	const struct cv_frame *f, cv_time now)
 {
-	struct cv_buf *b = tail(t, pool, 24, CV_PACKET_MAX, now);
+	struct cv_buf *b = tail(t, pool, CV_FRAME_SHORT, CV_PACKET_MAX, now);
 	if (!b)
 		return CULVERT_ENOMEM;
 	size_t n = cv_frame_put(cv_buf_end(b), f);
-	b->len += (uint32_t)n;
-	t->q.bytes += n;
+	cv_bufq_grew(&t->q, b, n);
 	t->seg = 0;
 	return 0;
 }
 
 void cv_txq_restamp(struct cv_txq *t, cv_time now)
 {
-	struct cv_frame f = { .type = CV_FRAME_TIME, .time = (uint32_t)now };
+
 	for (struct cv_buf *b = t->q.head; b; b = b->next) {
 		b->time = now;
-		cv_frame_put(cv_buf_data(b), &f);
+		cv_frame_put_time(cv_buf_data(b), now);
 	}
 }
 

@@ -40,6 +40,11 @@ struct cv_env {
 	void *user;
 };
 
+static inline cv_time cv_earlier(cv_time a, cv_time b)
+{
+	return a < b ? a : b;
+}
+
 static inline uint16_t cv_get16(const uint8_t *p)
 {
 	return (uint16_t)(p[0] << 8 | p[1]);

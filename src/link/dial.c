@@ -25,8 +25,7 @@ enum { TRIES = 8 };
 #define STAGGER 0.25
 #define CONNECT_TIMEOUT 10.0
 
-struct
-try {
+struct attempt {
 	struct cv_dialer *dialer;
 	ev_io io;
 };
@@ -41,7 +40,7 @@ struct cv_dialer {
 	uint16_t port;
 	struct cv_addr addr[TRIES];
 	unsigned addrs, next, open;
-	struct try try[TRIES];
+	struct attempt attempt[TRIES];
 	ev_timer wait, stagger, limit;
 	struct cv_query *query;
 	cv_time began, backoff;
@@ -49,7 +48,7 @@ struct cv_dialer {
 	bool busy;
 };
 
-static void stop_try(struct cv_dialer *d, struct try *t)
+static void stop_try(struct cv_dialer *d, struct attempt *t)
 {
 	ev_io_stop(d->loop->ev, &t->io);
 	if (t->io.fd >= 0)
@@ -60,7 +59,7 @@ static void stop_try(struct cv_dialer *d, struct try *t)
 static void stop(struct cv_dialer *d)
 {
 	for (unsigned i = 0; i < d->next; i++)
-		stop_try(d, &d->try[i]);
+		stop_try(d, &d->attempt[i]);
 	ev_timer_stop(d->loop->ev, &d->wait);
 	ev_timer_stop(d->loop->ev, &d->stagger);
 	ev_timer_stop(d->loop->ev, &d->limit);
@@ -95,7 +94,7 @@ static void failed(struct cv_dialer *d, const char *why)
 	ev_timer_start(d->loop->ev, &d->wait);
 }
 
-static void connected(struct cv_dialer *d, struct try *t)
+static void connected(struct cv_dialer *d, struct attempt *t)
 {
 	int fd = t->io.fd;
 	ev_io_stop(d->loop->ev, &t->io);
@@ -123,7 +122,7 @@ static void on_connect(struct ev_loop *ev, ev_io *w, int events);
 static bool try_next(struct cv_dialer *d)
 {
 	while (d->next < d->addrs) {
-		struct try *t = &d->try[d->next];
+		struct attempt *t = &d->attempt[d->next];
 		struct sockaddr_storage ss;
 		socklen_t len = cv_sock_addr(&d->addr[d->next++], &ss);
 		t->dialer = d;
@@ -148,7 +147,7 @@ static bool try_next(struct cv_dialer *d)
 
 static void on_connect(struct ev_loop *ev, ev_io *w, int events)
 {
-	struct try *t = w->data;
+	struct attempt *t = w->data;
 	struct cv_dialer *d = t->dialer;
 	int err = 0;
 	socklen_t len = sizeof err;
