@@ -13,7 +13,8 @@ struct cv_edge;
  *		error, or 1: cv_flow_opened() or cv_flow_refused() will follow
  * @dgram:	deliver a train; the bytes stay valid until @flush
  * @flush:	write everything that @dgram was given
- * @close:	the flow ends; forget it
+ * @close:	the flow ends, or is not accepted: @why; forget it
+ * @opened:	the peer accepted a flow that began here; may be NULL
  *
  * An edge never calls back into the core from here.
  */
@@ -24,7 +25,8 @@ struct cv_edge_ops {
 	void (*dgram)(struct cv_edge *, struct cv_end *,
 		const struct cv_frame *train);
 	void (*flush)(struct cv_edge *);
-	void (*close)(struct cv_edge *, struct cv_end *);
+	void (*close)(struct cv_edge *, struct cv_end *, enum cv_reset why);
+	void (*opened)(struct cv_edge *, struct cv_end *);
 };
 
 struct cv_edge {
