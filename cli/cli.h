@@ -48,6 +48,10 @@ int cmd_run(int argc, char **argv);
 /** read_conf() - A configuration file, to be wiped and freed; NULL and @why */
 char *read_conf(const char *path, size_t *len, char why[700]);
 
+/** front_udp_local(), front_udp_server() - The command under these names */
+int front_udp_local(char **argv);
+int front_udp_server(char **argv);
+
 int cmd_check(int argc, char **argv);
 int cmd_show(int argc, char **argv);
 int cmd_genkey(int argc, char **argv);

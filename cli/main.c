@@ -69,12 +69,22 @@ static int version(void)
 	return EXIT_OK;
 }
 
+static const char *base_name(const char *path)
+{
+	const char *slash = path ? strrchr(path, '/') : NULL;
+	return slash ? slash + 1 : path ? path : "";
+}
+
 int main(int argc, char **argv)
 {
 	const char *name = argc > 1 ? argv[1] : "--help";
 
 	/* standard error may be a pipe that nobody reads any more */
 	signal(SIGPIPE, SIG_IGN);
+	if (!strcmp(base_name(argv[0]), "udp-local"))
+		return front_udp_local(argv);
+	if (!strcmp(base_name(argv[0]), "udp-server"))
+		return front_udp_server(argv);
 	if (!strcmp(name, "--help") || !strcmp(name, "-h") ||
 		!strcmp(name, "help"))
 		return help();

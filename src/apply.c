@@ -253,7 +253,8 @@ static void drop_peer(struct cv_session *s)
 	s->dialer = NULL;
 	s->dials = false;
 	if (s->link)
-		s->link->ops->close(s->link, "the peer was taken out");
+		s->link->ops->close(s->link,
+			n->draining ? "stopped" : "the peer was taken out");
 	if (s->told && n->env.state)
 		n->env.state(n->env.user, s);
 	cv_session_free(s);
