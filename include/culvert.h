@@ -91,6 +91,17 @@ CULVERT_API void culvert_free(culvert *c);
 CULVERT_API int culvert_ask(const char *name, const char *request,
 	void (*answer)(void *user, const char *piece, size_t len), void *user);
 
+/**
+ * culvert_on_request() - Answer requests that the library knows nothing of
+ * @answer:	called from culvert_run() with a request of culvert_ask();
+ *writes text of at most @size bytes, with its NUL, to @out; returns 0, or
+ *		anything else if it does not know the request either
+ * @user:	handed to @answer
+ */
+CULVERT_API void culvert_on_request(culvert *c,
+	int (*answer)(void *user, const char *request, char *out, size_t size),
+	void *user);
+
 /** culvert_genkey() - A new private key (or pre-shared key), in base64 */
 CULVERT_API int culvert_genkey(char out[CULVERT_KEYTEXT], int preshared);
 

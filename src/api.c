@@ -526,6 +526,14 @@ int culvert_ask(const char *name, const char *request,
 	return cv_control_ask(name, request, answer, user);
 }
 
+void culvert_on_request(culvert *c,
+	int (*answer)(void *user, const char *request, char *out, size_t size),
+	void *user)
+{
+	if (c->control)
+		cv_control_other(c->control, answer, user);
+}
+
 int culvert_genkey(char out[CULVERT_KEYTEXT], int preshared)
 {
 	uint8_t key[CV_KEY];

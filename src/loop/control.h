@@ -5,8 +5,6 @@
 
 #include "loop/loop.h"
 
-enum { CV_CONTROL_CLIENTS = 8 };
-
 struct cv_control;
 
 /**
@@ -22,6 +20,11 @@ struct cv_control;
  */
 struct cv_control *cv_control_new(
 	struct cv_loop *, const char *name, bool exact);
+
+/** cv_control_other() - culvert_on_request() */
+void cv_control_other(struct cv_control *,
+	int (*answer)(void *user, const char *request, char *out, size_t size),
+	void *user);
 
 /** cv_control_name() - what it is called */
 const char *cv_control_name(const struct cv_control *);
