@@ -38,7 +38,7 @@ static void on_open(struct cv_session *s, struct cv_frame *f, cv_time now)
 		return;
 	}
 	cv_flow_set_id(&node->flows, flow, 0, s, id);
-	cv_list_append(&s->flows, &flow->peers);
+	cv_session_own(s, flow);
 	flow->end[1].edge = node->out;
 	int r = node->out->ops->open(
 		node->out, &flow->end[1], (const char *)f->data, f->len, now);
