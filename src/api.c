@@ -15,6 +15,7 @@
 #include "loop/control.h"
 #include "loop/files.h"
 #include "loop/log.h"
+#include "loop/metrics.h"
 #include "loop/resolve.h"
 
 #include <errno.h>
@@ -39,6 +40,7 @@ struct culvert {
 	struct cv_udp_port **port;
 	unsigned ports;
 	struct cv_control *control;
+	struct cv_metrics *metrics;
 	struct culvert_diag *diag;
 	unsigned descriptors;
 	ev_signal term, intr, hup;
@@ -313,6 +315,26 @@ static void default_name(const struct cv_conf *f, char out[CV_NAME])
 		snprintf(out, CV_NAME, "node");
 }
 
+static int add_metrics(struct culvert *c, const char *name)
+{
+	const struct cv_conf_text *at = &c->conf.metrics;
+	bool port = strncmp(at->text, "unix:", 5) != 0;
+	struct cv_url u;
+	struct cv_addr a;
+	if (!*at->text)
+		return 0;
+	int err = port ? numeric(c, at, &u, &a) : 0;
+	if (err)
+		return err;
+	c->metrics = cv_metrics_listen(&c->loop, at->text, name);
+	if (c->metrics)
+		return 0;
+	return port ? no_port(c, at, errno)
+		    : refuse(c, CULVERT_ESYS, at->line,
+			      "cannot listen on %s: %s", at->text,
+			      strerror(errno));
+}
+
 static int set_up(struct culvert *c, const char *conf, size_t len)
 {
 	char name[CV_NAME];
@@ -346,7 +368,7 @@ static int set_up(struct culvert *c, const char *conf, size_t len)
 			"msg=\"no control socket: culvert show will not find "
 			"this node\" error=\"%s\"",
 			strerror(errno));
-	return 0;
+	return add_metrics(c, c->control ? cv_control_name(c->control) : name);
 }
 
 int culvert_new(
@@ -501,6 +523,7 @@ static void close_all(struct culvert *c)
 		cv_udp_unlisten(c->port[--c->ports]);
 	cv_udp_out_free(c->out);
 	cv_udp_io_free(c->udp);
+	cv_metrics_free(c->metrics);
 	cv_control_free(c->control);
 	cv_resolver_free(&c->loop);
 	cv_loop_clear(&c->loop);

@@ -10,6 +10,7 @@
 #include "loop/control.h"
 
 #include "loop/answer.h"
+#include "loop/metrics.h"
 #include "loop/show.h"
 #include "loop/unix.h"
 
@@ -42,6 +43,9 @@ static const struct {
 } requests[] = {
 	{ "show", cv_show_text },
 	{ "show -j", cv_show_json },
+	{ "show flows", cv_show_flows },
+	{ "show flows -j", cv_show_flows_json },
+	{ "metrics", cv_metrics_text },
 };
 
 static const char *directory(char out[80])

@@ -18,20 +18,16 @@ static const char *link_text(
 	return out;
 }
 
+const char *cv_show_peer(const struct cv_session *s, char key[CULVERT_KEYTEXT])
+{
+	return *s->name ? s->name : cv_keytext_format(s->pub, key);
+}
+
 static const char *state_of(const struct cv_session *s)
 {
 	if (cv_session_up(s))
 		return "up";
 	return s->link ? "handshake" : "down";
-}
-
-static size_t flows_of(const struct cv_session *s)
-{
-	size_t n = 0;
-	for (const struct cv_list *l = s->flows.next; l != &s->flows;
-		l = l->next)
-		n++;
-	return n;
 }
 
 static void text_drops(FILE *f, const char *indent, const struct cv_stats *st)
@@ -61,9 +57,10 @@ static void text_traffic(FILE *f, const char *indent, const struct cv_stats *st)
 
 static void text_session(FILE *f, const struct cv_session *s, cv_time now)
 {
-	char link[CV_ADDRTEXT + 16];
-	fprintf(f, "peer %s\n  state: %s, link: %s, flows: %zu", s->name,
-		state_of(s), link_text(s, link), flows_of(s));
+	char link[CV_ADDRTEXT + 16], key[CULVERT_KEYTEXT];
+	fprintf(f, "peer %s\n  state: %s, link: %s, flows: %zu",
+		cv_show_peer(s, key), state_of(s), link_text(s, link),
+		s->nflows);
 	if (s->link)
 		fprintf(f, ", for: %" PRIu64 " s",
 			(now - s->link->up) / 1000000);
@@ -90,7 +87,7 @@ void cv_show_text(FILE *f, struct cv_node *n, const char *name, cv_time now)
 		text_session(f, CV_CONTAINER(l, struct cv_session, all), now);
 }
 
-static void json_string(FILE *f, const char *s)
+void cv_show_quoted(FILE *f, const char *s)
 {
 	fputc('"', f);
 	for (; *s; s++) {
@@ -128,15 +125,15 @@ static void json_session(FILE *f, const struct cv_session *s, cv_time now)
 {
 	char key[CULVERT_KEYTEXT], link[CV_ADDRTEXT + 16];
 	fputs("{\"name\":", f);
-	json_string(f, s->name);
+	cv_show_quoted(f, s->name);
 	fprintf(f, ",\"key\":\"%s\",\"state\":\"%s\",\"link\":",
 		cv_keytext_format(s->pub, key), state_of(s));
-	json_string(f, link_text(s, link));
+	cv_show_quoted(f, link_text(s, link));
 	fprintf(f,
 		",\"link_seconds\":%" PRIu64 ",\"rtt_us\":%" PRIu64
 		",\"flows\":%zu,\"queued_bytes\":%zu,",
-		s->link ? (now - s->link->up) / 1000000 : 0, s->rtt,
-		flows_of(s), s->txq.q.bytes);
+		s->link ? (now - s->link->up) / 1000000 : 0, s->rtt, s->nflows,
+		s->txq.q.bytes);
 	json_stats(f, &s->stats);
 	fputc('}', f);
 }
@@ -146,7 +143,7 @@ void cv_show_json(FILE *f, struct cv_node *n, const char *name, cv_time now)
 	char key[CULVERT_KEYTEXT];
 	const char *sep = "";
 	fputs("{\"name\":", f);
-	json_string(f, name);
+	cv_show_quoted(f, name);
 	fprintf(f,
 		",\"version\":\"%s\",\"plain\":%s,\"key\":\"%s\","
 		"\"up_seconds\":%" PRIu64 ",\"flows\":%zu,\"flows_max\":%zu,"
