@@ -53,6 +53,7 @@ int front_udp_local(char **argv);
 int front_udp_server(char **argv);
 
 int cmd_check(int argc, char **argv);
+int cmd_reload(int argc, char **argv);
 int cmd_show(int argc, char **argv);
 int cmd_genkey(int argc, char **argv);
 int cmd_genpsk(int argc, char **argv);

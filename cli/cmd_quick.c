@@ -56,6 +56,10 @@ static const struct option {
 		true },
 	{ "--name", "Name", "NAME", "what \"culvert show\" calls this node",
 		NODE, false },
+	{ "--metrics", "Metrics", "URL",
+		"where Prometheus finds this node, such as "
+		"tcp://127.0.0.1:9100",
+		NODE, false },
 	{ "--log", "LogLevel", "LEVEL", "error, warn, info or debug", NODE,
 		false },
 	{ "--print-config", NULL, NULL,

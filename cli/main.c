@@ -17,6 +17,8 @@ static const struct command {
 	{ "run", "[-c FILE]", "run what a configuration file says", cmd_run },
 	{ "check", "[-c FILE]", "say what is wrong with a configuration file",
 		cmd_check },
+	{ "reload", "[NAME]", "have running nodes read their files again",
+		cmd_reload },
 	{ "show", "[-j] [NAME]", "what running nodes are doing", cmd_show },
 	{ "genkey", "[FILE]", "make a private key", cmd_genkey },
 	{ "pubkey", "<FILE", "the public key of a private key", cmd_pubkey },

@@ -12,6 +12,7 @@
 #include "core/keytext.h"
 #include "link/dial.h"
 #include "loop/files.h"
+#include "loop/metrics.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -231,6 +232,25 @@ static int make_forward(struct apply *a, unsigned i)
 	return part->is ? 0 : no_port(a, t, errno);
 }
 
+static int make_metrics(struct apply *a)
+{
+	const struct cv_conf_text *t = &a->next->metrics;
+	struct culvert *c = a->c;
+	struct cv_part *part = &a->parts.metrics;
+	bool port = strncmp(t->text, "unix:", 5) != 0;
+	struct cv_url u;
+	struct cv_addr at;
+	part->was = same_text(t, &c->conf.metrics) ? 0 : -1;
+	part->is = part->was < 0 ? NULL : c->parts.metrics.is;
+	if (!*t->text || part->is)
+		return 0;
+	int err = port ? numeric(a, t, &u, &at) : 0;
+	if (err)
+		return err;
+	part->is = cv_metrics_listen(&c->loop, t->text, c->name);
+	return part->is ? 0 : no_port(a, t, errno);
+}
+
 static int make_parts(struct apply *a)
 {
 	int err = 0;
@@ -240,7 +260,7 @@ static int make_parts(struct apply *a)
 		err = make_listen(a, i);
 	for (unsigned i = 0; i < a->next->forwards && !err; i++)
 		err = make_forward(a, i);
-	return err;
+	return err ? err : make_metrics(a);
 }
 
 /* --- what goes --- */
@@ -272,6 +292,9 @@ static void drop_parts(struct cv_parts *p, const struct cv_conf *conf, bool all)
 	for (unsigned i = 0; i < conf->peers; i++)
 		if (p->peer[i].is && (all || p->peer[i].was < 0))
 			drop_peer(p->peer[i].is);
+	if (all || p->metrics.was < 0)
+		cv_metrics_free(p->metrics.is);
+	p->metrics.is = NULL;
 }
 
 static void free_parts(struct cv_parts *p)
@@ -326,6 +349,8 @@ static void hand_on(struct apply *a)
 	for (unsigned i = 0; i < a->next->forwards; i++)
 		if (new->forward[i].was >= 0)
 			old->forward[new->forward[i].was].is = NULL;
+	if (new->metrics.was >= 0)
+		old->metrics.is = NULL;
 }
 
 /* a dialer that is new cannot be without memory: it is tried first */

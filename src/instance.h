@@ -29,9 +29,10 @@ struct cv_parts {
 	struct cv_part *peer;    /* struct cv_session */
 	struct cv_part *listen;  /* struct cv_tcp_listener */
 	struct cv_part *forward; /* struct cv_udp_port */
+	struct cv_part metrics;  /* struct cv_metrics */
 };
 
-enum { CV_NOTES = 8, CV_NOTE = 160 };
+enum { CV_NOTES = 1024 };
 
 struct culvert {
 	struct culvert_options options;
@@ -42,8 +43,8 @@ struct culvert {
 	struct cv_conf conf;
 	struct cv_parts parts;
 	struct cv_policy policy;
-	char name[CV_NAME];
-	char note[CV_NOTES][CV_NOTE]; /* of culvert_note() */
+	char name[64];
+	char notes[CV_NOTES]; /* of culvert_note(), a line each */
 
 	/* what it stands on; without a loop, loop.ev is NULL */
 	struct cv_loop loop;
@@ -84,6 +85,9 @@ int cv_apply(struct culvert *, struct cv_conf *next, struct culvert_diag *);
 
 /** cv_unapply() - close all that the configuration was made into */
 void cv_unapply(struct culvert *);
+
+/** cv_asked() - write the answer to a request of culvert_ask() */
+void cv_asked(void *user, const char *request, FILE *);
 
 /** cv_now_of() - the time: the clock's, or what the program said last */
 cv_time cv_now_of(const struct culvert *);

@@ -15,6 +15,7 @@ struct shape {
 static const struct shape listen_shape = { "Listen", "tcp", "", false };
 static const struct shape endpoint_shape = { "Endpoint", "tcp", "", true };
 static const struct shape from_shape = { "From", "udp", "peer", false };
+static const struct shape metrics_shape = { "Metrics", "tcp", "", false };
 static const struct shape to_shape = { "To", "udp", "bind", true };
 
 static bool in_words(const char *words, const char *word)
@@ -162,6 +163,22 @@ static int check_serve(struct cv_conf *c, struct culvert_diag *d)
 	return err;
 }
 
+/* where scrapers connect to: a port, or a socket with a path */
+static int check_metrics(const struct cv_conf_text *t, struct culvert_diag *d)
+{
+	struct cv_url u;
+	if (!*t->text)
+		return 0;
+	if (cv_url_parse(&u, t->text, strlen(t->text), NULL) ||
+		strcmp(u.scheme, "unix"))
+		return check_url(t, &metrics_shape, d);
+	if (u.path && *u.path && !*u.host && !u.user && u.port < 0 &&
+		!u.options)
+		return 0;
+	return cv_conf_fail(d, CULVERT_EINVAL, t->line,
+		"Metrics = \"%s\": unix:///path is expected here", t->text);
+}
+
 /* keys, or Plain: one of the two, never by accident */
 static int check_keys(const struct cv_conf *c, struct culvert_diag *d)
 {
@@ -211,5 +228,7 @@ int cv_conf_check(struct cv_conf *c, struct culvert_diag *d)
 		err = cv_conf_check_peers(c, 0, d);
 	for (unsigned i = 0; i < c->forwards && !err; i++)
 		err = check_forward(c, &c->forward[i], d);
+	if (!err)
+		err = check_metrics(&c->metrics, d);
 	return err ? err : check_keys(c, d);
 }

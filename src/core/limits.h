@@ -38,6 +38,7 @@ enum {
 	CV_TARGET_MAX = 400,      /* bytes of a target's URL */
 	CV_REPLAY_BITS = 8192,    /* sliding window */
 	CV_ALLOW_MAX = 256,       /* allow rules of a node */
+	CV_SHOW_FLOWS = 2048,     /* listed at once: what a turn has time for */
 
 	/* what one packet or one turn of the loop may ask for, so that one
 	   peer's flood is not everybody's stall */

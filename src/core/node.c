@@ -355,7 +355,7 @@ struct cv_flow *cv_node_open(
 		return NULL;
 	cv_flow_set_addr(&n->flows, f, o->edge, &o->src, &o->dst);
 	cv_flow_set_id(&n->flows, f, 1, s, s->next_id++ << 1);
-	cv_list_append(&s->flows, &f->peers);
+	cv_session_own(s, f);
 	f->target = o->target;
 	f->state = CV_FLOW_OPENING;
 	f->epoch = s->epoch - 1;
@@ -410,6 +410,7 @@ void cv_flow_close(struct cv_node *n, struct cv_flow *f,
 					.value = why },
 				now);
 	}
+	cv_session_disown(f);
 	cv_flow_free(&n->flows, f);
 }
 

@@ -38,6 +38,7 @@ struct cv_node {
 	bool draining;
 	struct cv_timer trim; /* set while the pool holds spare buffers */
 	cv_time began;
+	const char *notes; /* "key: value" lines for show, or NULL */
 	struct cv_stats stats;
 };
 

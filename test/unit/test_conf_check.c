@@ -115,6 +115,34 @@ static void test_other_urls(void **state)
 		       "From = udp://127.0.0.1:1?peer=127.0.0.1:2");
 }
 
+static void test_metrics(void **state)
+{
+	static const struct {
+		const char *url, *want;
+	} c[] = {
+		{ "127.0.0.1:9100", "no scheme" },
+		{ "udp://:9100", "tcp://host:port is expected" },
+		{ "tcp://127.0.0.1", "the port (1 to 65535) is missing" },
+		{ "tcp://:9100/metrics", "no user and no path" },
+		{ "unix://", "unix:///path is expected" },
+		{ "unix:///", "unix:///path is expected" },
+		{ "unix://run/x", "unix:///path is expected" },
+		{ "unix://u@/x", "unix:///path is expected" },
+		{ "unix://:1/x", "unix:///path is expected" },
+		{ "unix:///x?mode=0666", "unix:///path is expected" },
+	};
+	char text[1024];
+	(void)state;
+	for (size_t i = 0; i < CV_COUNT(c); i++) {
+		snprintf(text, sizeof text, NODE "Metrics = %s\n" HOME DNS,
+			c[i].url);
+		refuse(text, 3, c[i].want);
+	}
+	take(NODE "Metrics = tcp://[::1]:9100\n" HOME DNS);
+	cv_conf_clear(&conf);
+	take(NODE "Metrics = unix:///run/x.sock\n" HOME DNS);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -123,6 +151,7 @@ int main(void)
 		T(test_forwards),
 		T(test_urls),
 		T(test_other_urls),
+		T(test_metrics),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
