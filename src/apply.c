@@ -185,6 +185,7 @@ static int make_listen(struct apply *a, unsigned i)
 	const struct cv_conf_text *t = &a->next->listen[i];
 	struct culvert *c = a->c;
 	struct cv_part *part = &a->parts.listen[i];
+	char why[CV_SOCK_WHY] = "";
 	struct cv_url u;
 	struct cv_addr at;
 	part->was = -1;
@@ -194,8 +195,11 @@ static int make_listen(struct apply *a, unsigned i)
 				(int)j };
 	int err = part->is ? 0 : numeric(a, t, &u, &at);
 	if (!err && !part->is) {
-		part->is = cv_tcp_listen(&c->loop, &at);
-		if (!part->is)
+		part->is = cv_tcp_listen(&c->loop, &at, &u, why);
+		if (!part->is && *why)
+			err = cv_refuse(a->diag, CULVERT_ESYS, t->line,
+				"cannot listen on %s: %s", t->text, why);
+		else if (!part->is)
 			err = no_port(a, t, errno);
 	}
 	return err;
@@ -353,7 +357,6 @@ static void hand_on(struct apply *a)
 		old->metrics.is = NULL;
 }
 
-/* a dialer that is new cannot be without memory: it is tried first */
 static void set_endpoint(
 	struct culvert *c, struct cv_session *s, const struct cv_conf_peer *p)
 {
@@ -364,7 +367,11 @@ static void set_endpoint(
 	s->dials = false;
 	if (*p->endpoint.text && !cv_url_parse(&u, p->endpoint.text,
 					 strlen(p->endpoint.text), NULL))
-		cv_dialer_new(&c->loop, s, &u);
+		s->dialer = cv_dialer_new(&c->loop, s, &u);
+	if (*p->endpoint.text && !s->dialer)
+		cv_log(&c->loop.node, CULVERT_ERROR,
+			"msg=\"out of memory: a peer is not dialled\" peer=%s",
+			s->name);
 }
 
 static void set_peer(struct apply *a, unsigned i)
@@ -373,6 +380,8 @@ static void set_peer(struct apply *a, unsigned i)
 	const struct cv_conf_peer *p = &a->next->peer[i];
 	const struct cv_part *part = &a->parts.peer[i];
 	struct cv_session *s = part->is;
+	if (!s) /* it was made, or nothing is applied */
+		return;
 	const struct cv_conf_peer *was =
 		part->was < 0 ? NULL : &c->conf.peer[part->was];
 	bool moved = !was || !same_text(&was->endpoint, &p->endpoint);

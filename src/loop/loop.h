@@ -42,6 +42,7 @@ struct cv_loop {
 	struct cv_breath breath;
 	uint8_t *area; /* CV_RX_AREA + CV_PACKET_MAX, shared by all streams */
 	struct cv_resolver *resolver;
+	bool no_mptcp; /* the kernel has none, which was said */
 };
 
 /** struct cv_loop_size - how much a node may hold */
