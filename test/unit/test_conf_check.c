@@ -241,6 +241,7 @@ int main(void)
 		T(test_forwards),
 		T(test_urls),
 		T(test_other_urls),
+		T(test_metrics),
 		T(test_link_options),
 		T(test_endpoint_options),
 		T(test_password_is_not_shown),
