@@ -62,7 +62,8 @@ static void on_prepare(struct ev_loop *ev, ev_prepare *w, int events)
 	struct cv_loop *l = w->data;
 	(void)ev;
 	(void)events;
-	if (!cv_list_empty(&l->node.dirty_links))
+	if (!cv_list_empty(&l->node.dirty_links) ||
+		!cv_list_empty(&l->node.resumed))
 		cv_node_flush(&l->node, cv_now());
 	if (cv_node_deadline(&l->node) < l->armed || !ev_is_active(&l->timer))
 		arm(l, cv_now());
