@@ -34,6 +34,8 @@ struct cv_node {
 	uint64_t instance;
 	uint64_t key[2]; /* of the hash tables */
 	bool draining;
+	size_t backlog; /* ends on edges with datagrams still to be written */
+	size_t foreign; /* connections in foreign framings */
 	struct cv_timer trim; /* set while the pool holds spare buffers */
 	cv_time began;
 	struct cv_stats stats;
@@ -74,7 +76,8 @@ void cv_node_writable(struct cv_node *, struct cv_link *);
 int cv_node_input(struct cv_node *, struct cv_link *, uint8_t *p, size_t len,
 	cv_time now);
 
-/** cv_node_input_done() - a batch of input ends: edges write */
+/** cv_node_input_done() - a batch of input, from a link or an edge, ends:
+ * edges write */
 void cv_node_input_done(struct cv_node *);
 
 /**
@@ -108,13 +111,14 @@ void cv_node_tick(struct cv_node *, cv_time now);
 struct cv_opening {
 	struct cv_edge *edge;
 	struct cv_addr src, dst;    /* the client, the address it asked */
-	struct cv_session *session; /* that carries it */
+	struct cv_session *session; /* that carries it, or ... */
+	struct cv_edge *far;        /* ... the edge where it ends */
 	const char *target;         /* URL; must outlive the flow */
 };
 
 /**
- * cv_node_open() - A flow from an edge into a session
- * Return: the flow, or NULL at a limit
+ * cv_node_open() - A flow from an edge into a session or to another edge
+ * Return: the flow, or NULL at a limit or if the far edge refuses
  */
 struct cv_flow *cv_node_open(
 	struct cv_node *, const struct cv_opening *, cv_time now);

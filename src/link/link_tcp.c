@@ -10,6 +10,7 @@
 
 #include "core/record.h"
 #include "loop/accept.h"
+#include "loop/sock.h"
 #include "loop/stream.h"
 
 #include <errno.h>
@@ -194,7 +195,7 @@ static struct tcp *adopt(struct cv_loop *l, int fd)
 	t->link.ops = &ops;
 	cv_list_init(&t->stranger);
 	cv_stream_start(&t->stream, l, fd, &stream_ops);
-	cv_stream_addrs(&t->stream, &t->link.local, &t->link.remote);
+	cv_sock_ends(fd, &t->link.local, &t->link.remote);
 	ev_timer_init(&t->first, on_silent, CV_FIRST_PACKET / 1e6, 0.);
 	t->first.data = t;
 	return t;

@@ -218,18 +218,6 @@ void cv_stream_start(struct cv_stream *s, struct cv_loop *l, int fd,
 	ev_io_start(l->ev, &s->rx);
 }
 
-void cv_stream_addrs(const struct cv_stream *s, struct cv_addr *local,
-	struct cv_addr *remote)
-{
-	struct sockaddr_storage ss;
-	socklen_t len = sizeof ss;
-	if (!getpeername(s->rx.fd, (struct sockaddr *)&ss, &len))
-		cv_sock_from(&ss, remote);
-	len = sizeof ss;
-	if (!getsockname(s->rx.fd, (struct sockaddr *)&ss, &len))
-		cv_sock_from(&ss, local);
-}
-
 void cv_stream_close(struct cv_stream *s)
 {
 	struct ev_loop *ev = s->loop->ev;

@@ -59,10 +59,6 @@ struct cv_stream {
 void cv_stream_start(struct cv_stream *s, struct cv_loop *, int fd,
 	const struct cv_stream_ops *);
 
-/** cv_stream_addrs() - both ends of the connection; NONE where unknown */
-void cv_stream_addrs(const struct cv_stream *, struct cv_addr *local,
-	struct cv_addr *remote);
-
 /**
  * cv_stream_close() - Close the socket and call @gone, at once or, from
  * within @input, when that returns
