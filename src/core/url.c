@@ -106,6 +106,22 @@ int cv_url_parse(
 	return err ? err : parse_options(u, options, why);
 }
 
+void cv_url_copy(struct cv_url *to, const struct cv_url *from)
+{
+	*to = *from;
+	char **part[] = { &to->scheme, &to->user, &to->pass, &to->host,
+		&to->path };
+	for (unsigned i = 0; i < CV_COUNT(part); i++) {
+		if (*part[i])
+			*part[i] = to->text + (*part[i] - from->text);
+	}
+	for (unsigned i = 0; i < to->options; i++) {
+		to->option[i].key = to->text + (to->option[i].key - from->text);
+		to->option[i].value =
+			to->text + (to->option[i].value - from->text);
+	}
+}
+
 const char *cv_url_option(const struct cv_url *u, const char *key)
 {
 	for (unsigned i = 0; i < u->options; i++) {

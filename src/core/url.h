@@ -38,6 +38,9 @@ struct cv_url {
 int cv_url_parse(
 	struct cv_url *, const char *text, size_t len, const char **why);
 
+/** cv_url_copy() - @to is a copy of its own, whatever becomes of @from */
+void cv_url_copy(struct cv_url *to, const struct cv_url *from);
+
 /** cv_url_option() - value of an option, or NULL */
 const char *cv_url_option(const struct cv_url *, const char *key);
 

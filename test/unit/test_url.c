@@ -150,6 +150,33 @@ static void test_addr(void **state)
 	}
 }
 
+/* a copy stands on its own feet */
+static void test_copy(void **state)
+{
+	static const char text[] = "tcp://me:pw@[::1]:3456/p?a=1&b&c=";
+	struct cv_url u, v;
+	(void)state;
+	assert_int_equal(cv_url_parse(&u, text, sizeof text - 1, NULL), 0);
+	cv_url_copy(&v, &u);
+	memset(&u, 'x', sizeof u);
+	assert_string_equal(v.scheme, "tcp");
+	assert_string_equal(v.user, "me");
+	assert_string_equal(v.pass, "pw");
+	assert_string_equal(v.host, "::1");
+	assert_string_equal(v.path, "p");
+	assert_int_equal(v.port, 3456);
+	assert_true(v.brackets);
+	assert_string_equal(cv_url_option(&v, "a"), "1");
+	assert_string_equal(cv_url_option(&v, "b"), "");
+	assert_string_equal(cv_url_option(&v, "c"), "");
+	assert_int_equal(cv_url_parse(&u, "tcp://h:1", 9, NULL), 0);
+	cv_url_copy(&v, &u);
+	assert_null(v.user);
+	assert_null(v.pass);
+	assert_null(v.path);
+	assert_int_equal(v.options, 0);
+}
+
 static void test_hostport(void **state)
 {
 	static const char *const bad[] = { "1.2.3.4:65536", "1.2.3.4:x", "::1",
@@ -211,6 +238,7 @@ int main(void)
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_length),
 		cmocka_unit_test(test_addr),
+		cmocka_unit_test(test_copy),
 		cmocka_unit_test(test_hostport),
 		cmocka_unit_test(test_random),
 	};
