@@ -233,7 +233,12 @@ static int run(struct quick *q, int code)
 {
 	fclose(q->out);
 	if (!code && !q->print) {
-		code = run_node(q->text, q->len, place, q);
+		code = run_node(&(struct source){
+			.text = q->text,
+			.len = q->len,
+			.place = place,
+			.user = q,
+		});
 		q->text = NULL;
 	} else if (!code && (fwrite(q->text, 1, q->len, stdout) != q->len ||
 				    fflush(stdout))) {

@@ -211,11 +211,5 @@ int cv_conf_check(struct cv_conf *c, struct culvert_diag *d)
 		err = cv_conf_check_peers(c, 0, d);
 	for (unsigned i = 0; i < c->forwards && !err; i++)
 		err = check_forward(c, &c->forward[i], d);
-	if (!err)
-		err = check_keys(c, d);
-	if (!err && !c->listens && !c->forwards)
-		err = cv_conf_fail(d, CULVERT_EINVAL, 0,
-			"nothing to do: neither \"Listen\" in [Serve] nor a "
-			"[Forward]");
-	return err;
+	return err ? err : check_keys(c, d);
 }

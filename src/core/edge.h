@@ -16,7 +16,8 @@ struct cv_edge;
  * @wait:	after that: resume the waiter when the end takes more; NULL if
  *		@dgram never returns 1
  * @flush:	write everything that @dgram was given
- * @close:	the flow ends; forget it
+ * @close:	the flow ends, or is not accepted: @why; forget it
+ * @opened:	the peer accepted a flow that began here; may be NULL
  *
  * An edge never calls back into the core from here.
  */
@@ -28,7 +29,8 @@ struct cv_edge_ops {
 		const struct cv_frame *train, cv_time now);
 	void (*wait)(struct cv_edge *, struct cv_end *, struct cv_waiter *);
 	void (*flush)(struct cv_edge *);
-	void (*close)(struct cv_edge *, struct cv_end *);
+	void (*close)(struct cv_edge *, struct cv_end *, enum cv_reset why);
+	void (*opened)(struct cv_edge *, struct cv_end *);
 };
 
 struct cv_edge {

@@ -13,6 +13,7 @@ int cv_flows_init(struct cv_flows *t, const struct cv_env *env, size_t max)
 		.idle = CV_FLOW_IDLE,
 		.max_source = CV_FLOWS_SOURCE };
 	cv_list_init(&t->lru);
+	cv_list_init(&t->kept);
 	cv_list_init(&t->standing);
 	env->random(env->user, t->key, sizeof t->key);
 	if (cv_htab_init(&t->by_addr, env) || cv_htab_init(&t->by_id, env) ||
@@ -138,11 +139,11 @@ struct cv_flow *cv_flow_new(struct cv_flows *t, enum cv_kind kind,
 	return f;
 }
 
-void cv_flow_keep(struct cv_flow *f)
+void cv_flow_keep(struct cv_flows *t, struct cv_flow *f)
 {
 	f->source->pinned += !f->pinned;
 	f->pinned = true;
-	cv_list_del(&f->lru);
+	cv_list_append(&t->kept, &f->lru);
 	cv_list_del(&f->siblings);
 }
 

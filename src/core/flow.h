@@ -67,7 +67,7 @@ struct cv_flow {
 	struct cv_end end[2];    /* [0] opened it */
 	struct cv_hnode by_addr; /* edge, src, dst */
 	struct cv_hnode by_id;   /* session, id */
-	struct cv_list lru;      /* like flows, longest idle first */
+	struct cv_list lru;      /* like flows, longest idle first; or kept */
 	struct cv_list peers;    /* flows of the session */
 	struct cv_list siblings; /* of the source, longest idle first */
 	struct cv_source *source;
@@ -85,7 +85,9 @@ struct cv_flow {
 struct cv_flows {
 	const struct cv_env *env;
 	struct cv_htab by_addr, by_id, sources;
-	struct cv_list lru, standing;
+	struct cv_list lru;      /* those that may expire, longest idle first */
+	struct cv_list standing; /* those that only give way, the same */
+	struct cv_list kept;     /* those that never do */
 	uint64_t key[2];
 	size_t count, max;
 	size_t max_source; /* of one source */
@@ -130,7 +132,7 @@ struct cv_flow *cv_flow_new(struct cv_flows *, enum cv_kind,
 	const struct cv_addr *source, cv_time now);
 
 /** cv_flow_keep() - it never expires and never gives way */
-void cv_flow_keep(struct cv_flow *);
+void cv_flow_keep(struct cv_flows *, struct cv_flow *);
 
 /** cv_flow_stand() - it never expires, but gives way: what it lies on has an
  * end of its own */

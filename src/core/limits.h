@@ -26,6 +26,7 @@ enum {
 	CV_OUT_BYTES = 256 << 10,    /* bytes of one output call */
 
 	/* tables */
+	CV_OUTS = 4, /* kinds of edge that peers' flows go to */
 	CV_SESSIONS_MAX = 4096,
 	CV_PLAIN_MAX = 1024,      /* sessions without keys */
 	CV_FLOWS_MAX = 131072,    /* default; --max-flows */

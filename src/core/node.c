@@ -217,6 +217,19 @@ int cv_node_input(struct cv_node *n, struct cv_link *link, uint8_t *p,
 	return drop;
 }
 
+struct cv_edge *cv_node_out(
+	const struct cv_node *n, const char *target, size_t len)
+{
+	for (unsigned i = 0; i < CV_OUTS && n->out[i]; i++) {
+		const char *scheme = n->out[i]->ops->name;
+		size_t size = strlen(scheme);
+		if (len > size && !memcmp(target, scheme, size) &&
+			target[size] == ':')
+			return n->out[i];
+	}
+	return n->out[0];
+}
+
 void cv_node_input_done(struct cv_node *n)
 {
 	while (!cv_list_empty(&n->dirty_edges)) {
@@ -413,7 +426,7 @@ void cv_flow_close(struct cv_node *n, struct cv_flow *f,
 	for (int i = 0; i < 2; i++) {
 		struct cv_end *e = &f->end[i];
 		if (e->edge)
-			e->edge->ops->close(e->edge, e);
+			e->edge->ops->close(e->edge, e, why);
 		else if (e->session && e != but &&
 			 (i == 0 || f->state == CV_FLOW_OPEN ||
 				 f->epoch == e->session->epoch))
@@ -424,6 +437,24 @@ void cv_flow_close(struct cv_node *n, struct cv_flow *f,
 				now);
 	}
 	cv_flow_free(&n->flows, f);
+}
+
+void cv_node_close_edge(struct cv_node *n, struct cv_edge *edge,
+	bool (*gone)(struct cv_edge *, struct cv_end *), cv_time now)
+{
+	struct cv_list *const all[] = { &n->flows.lru, &n->flows.standing,
+		&n->flows.kept },
+			      *next;
+	for (unsigned i = 0; i < CV_COUNT(all); i++) {
+		for (struct cv_list *l = all[i]->next; l != all[i]; l = next) {
+			struct cv_flow *f =
+				CV_CONTAINER(l, struct cv_flow, lru);
+			struct cv_end *e = &f->end[f->end[0].edge != edge];
+			next = l->next;
+			if (e->edge == edge && (!gone || gone(edge, e)))
+				cv_flow_close(n, f, NULL, CV_RESET_DONE, now);
+		}
+	}
 }
 
 void cv_flow_opened(struct cv_node *n, struct cv_end *e, cv_time now)
@@ -444,11 +475,11 @@ void cv_flow_refused(struct cv_node *n, struct cv_end *e, int err, cv_time now)
 	cv_flow_close(n, cv_end_flow(e), NULL, cv_reset_of(err), now);
 }
 
-void cv_flow_pin(struct cv_flow *f)
+void cv_flow_pin(struct cv_node *n, struct cv_flow *f)
 {
 	struct cv_session *ours = f->end[1].session;
 	struct cv_session *s = ours ? ours : f->end[0].session;
-	cv_flow_keep(f);
+	cv_flow_keep(&n->flows, f);
 	if (s)
 		cv_list_prepend(&s->flows, &f->peers);
 	if (ours)

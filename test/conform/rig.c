@@ -370,8 +370,9 @@ static void sink_flush(struct cv_edge *e)
 	(void)e;
 }
 
-static void sink_close(struct cv_edge *e, struct cv_end *end)
+static void sink_close(struct cv_edge *e, struct cv_end *end, enum cv_reset why)
 {
+	(void)why;
 	struct sink *k = &node_of(e)->sink;
 	k->closes++;
 	if (k->end == end)
@@ -423,7 +424,8 @@ void node_up(struct node *n, uint8_t seed)
 			(uint64_t)t.tv_nsec / 1000u + rig.skew - cv_now(),
 		.user = n,
 	};
-	assert_int_equal(cv_loop_init(&n->loop, &n->env, CV_MEMORY, 4000), 0);
+	const struct cv_loop_size size = { CV_MEMORY, 4000 };
+	assert_int_equal(cv_loop_init(&n->loop, &n->env, &size, NULL), 0);
 	n->loop.node.accepts = true;
 	n->loop.node.max_age = RIG_AGE;
 	n->loop.node.plain = !seed;
@@ -433,7 +435,7 @@ void node_up(struct node *n, uint8_t seed)
 	n->edge.ops = &sink_ops;
 	n->edge.node = &n->loop.node;
 	cv_list_init(&n->edge.dirty);
-	n->loop.node.out = &n->edge;
+	n->loop.node.out[0] = &n->edge;
 	ev_set_invoke_pending_cb(n->loop.ev, invoke);
 	ev_embed_init(&n->embed, on_embed, n->loop.ev);
 	ev_embed_start(rig.ev, &n->embed);

@@ -217,7 +217,7 @@ static void on_reopen(struct event *e)
 	if (h->node.draining)
 		return;
 	if (!c->gen && open_flow(c))
-		cv_flow_pin(cv_end_flow(c->end));
+		cv_flow_pin(&h->node, cv_end_flow(c->end));
 	else if (!c->gen)
 		event_set(h->w, e, h->w->now + CV_SEC(5));
 	host_turn(h);
@@ -393,8 +393,10 @@ static void flush(struct cv_edge *edge)
 	CV_CONTAINER(edge, struct local, edge)->full = false;
 }
 
-static void close_target(struct cv_edge *edge, struct cv_end *end)
+static void close_target(
+	struct cv_edge *edge, struct cv_end *end, enum cv_reset why)
 {
+	(void)why;
 	struct local *l = CV_CONTAINER(edge, struct local, edge);
 	struct target *t = end->ctx;
 	if (!t)
@@ -407,8 +409,10 @@ static void close_target(struct cv_edge *edge, struct cv_end *end)
 	free(t);
 }
 
-static void close_program(struct cv_edge *edge, struct cv_end *end)
+static void close_program(
+	struct cv_edge *edge, struct cv_end *end, enum cv_reset why)
 {
+	(void)why;
 	struct local *l = CV_CONTAINER(edge, struct local, edge);
 	struct conv *c = end->ctx;
 	cv_list_del(&c->s.waiter.list);
@@ -481,7 +485,7 @@ void local_start(struct host *h)
 	l->full = false;
 	cv_list_init(&l->edge.dirty);
 	if (!h->no)
-		h->node.out = &l->edge;
+		h->node.out[0] = &l->edge;
 	for (unsigned i = 0; i < l->convs; i++) {
 		struct conv *c = &l->conv[i];
 		if (c->pinned)

@@ -87,8 +87,10 @@ static void flush_edge(struct cv_edge *edge)
 	CV_CONTAINER(edge, struct edge, edge)->flushes++;
 }
 
-static void close_flow(struct cv_edge *edge, struct cv_end *end)
+static void close_flow(
+	struct cv_edge *edge, struct cv_end *end, enum cv_reset why)
 {
+	(void)why;
 	struct edge *e = CV_CONTAINER(edge, struct edge, edge);
 	e->closes++;
 	if (e->last == end)
@@ -132,7 +134,7 @@ static int init_side(struct pair *p, int i, uint64_t fail_at)
 	x->edge.edge.node = &x->node;
 	cv_list_init(&x->edge.edge.dirty);
 	if (i == B)
-		x->node.out = &x->edge.edge;
+		x->node.out[0] = &x->edge.edge;
 	return p->plain ? 0 : cv_node_set_key(&x->node, x->priv);
 }
 

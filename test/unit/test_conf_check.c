@@ -39,13 +39,6 @@ static void test_keys_or_plain(void **state)
 	     "[Serve]\nListen = tcp://:1");
 }
 
-static void test_something_to_do(void **state)
-{
-	(void)state;
-	refuse(NODE HOME, 0, "nothing to do");
-	take(NODE HOME DNS);
-}
-
 static void test_peers(void **state)
 {
 	(void)state;
@@ -126,7 +119,6 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(test_keys_or_plain),
-		T(test_something_to_do),
 		T(test_peers),
 		T(test_forwards),
 		T(test_urls),
