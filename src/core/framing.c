@@ -38,6 +38,20 @@ const uint8_t cv_framing_preamble[CV_PREAMBLE] = {
 	0x91,
 };
 
+static bool has_scheme(const char *url, const char *scheme)
+{
+	size_t n = strlen(scheme);
+	return !strncmp(url, scheme, n) && (!url[n] || url[n] == ':');
+}
+
+enum cv_framing_start cv_framing_of(const char *url)
+{
+	if (has_scheme(url, "frames+tcp"))
+		return CV_FRAMING_GUARDED;
+	return has_scheme(url, "udptunnel+tcp") ? CV_FRAMING_LED
+						: CV_FRAMING_BARE;
+}
+
 /** struct hello - how another protocol begins */
 struct hello {
 	const uint8_t *bytes;

@@ -33,6 +33,14 @@ struct cv_framing {
 	uint64_t too_big;            /* of these, over-long ones */
 };
 
+/**
+ * cv_framing_of() - How a connection to such a port begins
+ * @url:	a URL, or its scheme
+ * Return: CV_FRAMING_GUARDED for frames+tcp, CV_FRAMING_LED for udptunnel+tcp,
+ * CV_FRAMING_BARE if it is neither
+ */
+enum cv_framing_start cv_framing_of(const char *url);
+
 /** cv_framing_preamble - what udptunnel's client says first */
 extern const uint8_t cv_framing_preamble[CV_PREAMBLE];
 

@@ -78,8 +78,7 @@ void cv_node_writable(struct cv_node *, struct cv_link *);
 int cv_node_input(struct cv_node *, struct cv_link *, uint8_t *p, size_t len,
 	cv_time now);
 
-/** cv_node_input_done() - a batch of input, from a link or an edge, ends:
- * edges write */
+/** cv_node_input_done() - a batch of input ends: edges write */
 void cv_node_input_done(struct cv_node *);
 
 /**

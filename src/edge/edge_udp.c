@@ -49,6 +49,7 @@ static struct cv_flow *open_flow(struct cv_udp_port *p,
 		.src = *from,
 		.dst = *to,
 		.session = p->route.via,
+		.far = p->route.far,
 		.target = p->route.target,
 	};
 	return cv_node_open(&p->loop->node, &o, now);
@@ -204,7 +205,8 @@ static void close_flows(struct cv_udp_port *p)
 
 void cv_udp_route(struct cv_udp_port *p, const struct cv_udp_route *r)
 {
-	if (p->route.via == r->via && !strcmp(p->route.target, r->target) &&
+	if (p->route.via == r->via && p->route.far == r->far &&
+		!strcmp(p->route.target, r->target) &&
 		cv_addr_equal(&p->route.peer, &r->peer))
 		return;
 	close_flows(p);

@@ -4,13 +4,6 @@
 #include <string.h>
 #include <sys/socket.h>
 
-static const char *const schemes[] = { "frames+tcp", "udptunnel+tcp" };
-
-bool cv_framed_scheme(const char *scheme)
-{
-	return !strcmp(scheme, schemes[0]) || !strcmp(scheme, schemes[1]);
-}
-
 static struct cv_framed *framed_of(struct cv_stream *s)
 {
 	return CV_CONTAINER(s, struct cv_framed, stream);
@@ -21,17 +14,13 @@ static struct cv_node *node_of(const struct cv_framed *c)
 	return &c->set->loop->node;
 }
 
-static cv_time max_age(const struct cv_framed *c)
-{
-	return node_of(c)->max_age;
-}
-
 static void expire(struct cv_framed *c, cv_time now)
 {
 	struct cv_node *n = node_of(c);
+	cv_time age = n->max_age;
 	if (c->up)
-		cv_frameq_expire(&c->stream.out, &n->pool, now - max_age(c),
-			n->stats.drop);
+		cv_frameq_expire(&c->stream.out, &n->pool,
+			now > age ? now - age : 0, n->stats.drop);
 	else
 		cv_frameq_trim_held(&c->held, &n->pool, now, n->stats.drop);
 }
@@ -57,7 +46,7 @@ static void is_slow(struct cv_framed *c)
 	node_of(c)->backlog += c->up;
 	if (ev_is_active(&set->age))
 		return;
-	set->age.repeat = (double)max_age(c) / 1e6;
+	set->age.repeat = (double)node_of(c)->max_age / 1e6;
 	ev_timer_again(set->loop->ev, &set->age);
 }
 
@@ -109,6 +98,7 @@ static const char *input(struct cv_stream *s, uint8_t **p, uint8_t *end)
 	count_too_big(c, too_big);
 	if (r >= 0)
 		return NULL;
+	c->strange = true;
 	node_of(c)->stats.drop[CV_DROP_MALFORMED]++;
 	return why;
 }
@@ -144,7 +134,7 @@ void cv_framed_set_init(
 {
 	memset(set, 0, sizeof *set);
 	set->loop = loop;
-	set->led = !strcmp(scheme, schemes[1]);
+	set->led = cv_framing_of(scheme) == CV_FRAMING_LED;
 	set->edge.node = &loop->node;
 	cv_list_init(&set->edge.dirty);
 	cv_list_init(&set->all);
@@ -190,6 +180,7 @@ void cv_framed_up(struct cv_framed *c, int fd, cv_time now)
 	expire(c, now);
 	is_fast(c);
 	c->up = true;
+	node_of(c)->foreign++;
 	c->begun = false;
 	c->framing = (struct cv_framing){ .start = start_of(c->set) };
 	cv_stream_start(&c->stream, c->set->loop, fd, &stream_ops);
@@ -205,6 +196,7 @@ void cv_framed_down(struct cv_framed *c)
 	is_fast(c);
 	cv_list_del(&c->dirty);
 	c->up = false;
+	node_of(c)->foreign--;
 	cv_stream_close(&c->stream);
 }
 

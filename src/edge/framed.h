@@ -42,13 +42,11 @@ struct cv_framed {
 	struct cv_list all, dirty, slow;
 	struct cv_list waiters;
 	bool up;
-	bool begun; /* a frame was written since it is up */
+	bool strange; /* the other end speaks something else */
+	bool begun;   /* a frame was written since it is up */
 };
 
-/** cv_framed_scheme() - whether a URL's scheme is a foreign framing */
-bool cv_framed_scheme(const char *scheme);
-
-/** cv_framed_set_init() - @scheme: of the URL, as above */
+/** cv_framed_set_init() - @scheme: of the URL, frames+tcp or udptunnel+tcp */
 void cv_framed_set_init(
 	struct cv_framed_set *, struct cv_loop *, const char *scheme);
 

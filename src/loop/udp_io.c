@@ -393,22 +393,13 @@ static int read_some(struct cv_udp_sock *s, unsigned slots)
 	return 0;
 }
 
-/* hand a read to its edge, and let others write what they were given of it
-   before the slots are used again */
-static struct cv_end *take_in(struct cv_udp_sock *s, unsigned n)
-{
-	struct cv_end *blocked = s->input(s, n);
-	cv_node_input_done(&s->udp->loop->node);
-	return blocked;
-}
-
 static void on_readable(struct ev_loop *ev, ev_io *w, int events)
 {
 	struct cv_udp_sock *s = w->data;
 	struct cv_udp_io *io = s->udp;
 	(void)events;
 	int n = read_some(s, CV_UDP_SLOTS);
-	struct cv_end *blocked = n > 0 ? take_in(s, (unsigned)n) : NULL;
+	struct cv_end *blocked = n > 0 ? s->input(s, (unsigned)n) : NULL;
 	if (!blocked)
 		return;
 	cv_flow_wait(blocked, &s->waiter);
@@ -446,7 +437,7 @@ static size_t drain(struct cv_udp_sock *s)
 	for (int i = 0; i < n; i++)
 		bytes += io->in[i].msg_len + CV_UDP_OVERHEAD;
 	cv_list_append(&io->paused, &s->paused);
-	if (!take_in(s, (unsigned)n))
+	if (!s->input(s, (unsigned)n))
 		go_on(s);
 	return bytes;
 }
@@ -475,7 +466,7 @@ void cv_udp_io_drain(struct cv_udp_io *io)
 			left && n == CV_UDP_SLOTS; left--) {
 			n = read_some(s, CV_UDP_SLOTS);
 			if (n > 0)
-				take_in(s, (unsigned)n);
+				s->input(s, (unsigned)n);
 		}
 	}
 }
