@@ -9,6 +9,7 @@
  */
 #include "instance.h"
 
+#include "core/framing.h"
 #include "core/keytext.h"
 #include "link/dial.h"
 #include "loop/files.h"
@@ -180,6 +181,36 @@ static bool same_text(
 	return !strcmp(a->text, b->text);
 }
 
+/* a foreign connection has two descriptors; some are for other things */
+static size_t most_foreign(void)
+{
+	unsigned fds = cv_files_limit();
+	return fds > 256 ? (fds - 128) / 2 : 64;
+}
+
+static void *listen_foreign(struct apply *a, const struct cv_conf_text *t,
+	const struct cv_url *u, char why[CV_SOCK_WHY])
+{
+	struct culvert *c = a->c;
+	struct cv_addr at;
+	void *port = cv_frames_listen(
+		&c->loop, u, cv_udp_out_edge(c->out), most_foreign(), why);
+	if (port && !cv_url_addr(u, &at) && !cv_addr_loopback(&at))
+		cv_log(&c->loop.node, CULVERT_WARN,
+			"msg=\"whoever reaches this port reaches To: it is "
+			"neither authenticated nor encrypted\" link=%s to=%s",
+			t->text, a->next->to.text);
+	return port;
+}
+
+void cv_unlisten(const struct cv_conf_text *t, void *port)
+{
+	if (port && cv_framing_of(t->text))
+		cv_frames_unlisten(port);
+	else if (port)
+		cv_tcp_unlisten(port);
+}
+
 static int make_listen(struct apply *a, unsigned i)
 {
 	const struct cv_conf_text *t = &a->next->listen[i];
@@ -195,7 +226,10 @@ static int make_listen(struct apply *a, unsigned i)
 				(int)j };
 	int err = part->is ? 0 : numeric(a, t, &u, &at);
 	if (!err && !part->is) {
-		part->is = cv_tcp_listen(&c->loop, &at, &u, why);
+		part->is =
+			cv_framing_of(t->text)
+				? listen_foreign(a, t, &u, why)
+				: (void *)cv_tcp_listen(&c->loop, &at, &u, why);
 		if (!part->is && *why)
 			err = cv_refuse(a->diag, CULVERT_ESYS, t->line,
 				"cannot listen on %s: %s", t->text, why);
@@ -219,6 +253,30 @@ static int find_port(const struct culvert *c, const struct cv_addr *at)
 	return -1;
 }
 
+/* the server of a foreign framing that Via names; another forward has another
+ */
+static int make_far(struct apply *a, unsigned i)
+{
+	const struct cv_conf_forward *f = &a->next->forward[i];
+	struct culvert *c = a->c;
+	struct cv_part *part = &a->parts.far[i];
+	struct cv_url u;
+	part->was = -1;
+	if (!cv_framing_of(f->via))
+		return 0;
+	int was = a->parts.forward[i].was;
+	if (was >= 0 && c->parts.far[was].is &&
+		!strcmp(c->conf.forward[was].via, f->via)) {
+		*part = (struct cv_part){ c->parts.far[was].is, was };
+		return 0;
+	}
+	if (!cv_url_parse(&u, f->via, strlen(f->via), NULL))
+		part->is = cv_frames_out_new(&c->loop, &u);
+	return part->is ? 0
+			: cv_refuse(a->diag, CULVERT_ENOMEM, f->via_line,
+				  "out of memory");
+}
+
 static int make_forward(struct apply *a, unsigned i)
 {
 	const struct cv_conf_text *t = &a->next->forward[i].from;
@@ -233,7 +291,7 @@ static int make_forward(struct apply *a, unsigned i)
 	part->was = find_port(c, &at);
 	part->is = part->was < 0 ? cv_udp_listen(c->udp, &at)
 				 : c->parts.forward[part->was].is;
-	return part->is ? 0 : no_port(a, t, errno);
+	return part->is ? make_far(a, i) : no_port(a, t, errno);
 }
 
 static int make_metrics(struct apply *a)
@@ -290,9 +348,12 @@ static void drop_parts(struct cv_parts *p, const struct cv_conf *conf, bool all)
 	for (unsigned i = 0; i < conf->forwards; i++)
 		if (p->forward[i].is && (all || p->forward[i].was < 0))
 			cv_udp_unlisten(p->forward[i].is);
+	for (unsigned i = 0; i < conf->forwards; i++)
+		if (p->far[i].is && (all || p->far[i].was < 0))
+			cv_frames_out_free(p->far[i].is);
 	for (unsigned i = 0; i < conf->listens; i++)
 		if (p->listen[i].is && (all || p->listen[i].was < 0))
-			cv_tcp_unlisten(p->listen[i].is);
+			cv_unlisten(&conf->listen[i], p->listen[i].is);
 	for (unsigned i = 0; i < conf->peers; i++)
 		if (p->peer[i].is && (all || p->peer[i].was < 0))
 			drop_peer(p->peer[i].is);
@@ -306,6 +367,7 @@ static void free_parts(struct cv_parts *p)
 	free(p->peer);
 	free(p->listen);
 	free(p->forward);
+	free(p->far);
 	*p = (struct cv_parts){ 0 };
 }
 
@@ -314,7 +376,8 @@ static int new_parts(struct cv_parts *p, const struct cv_conf *conf)
 	p->peer = calloc(conf->peers + 1, sizeof *p->peer);
 	p->listen = calloc(conf->listens + 1, sizeof *p->listen);
 	p->forward = calloc(conf->forwards + 1, sizeof *p->forward);
-	if (p->peer && p->listen && p->forward)
+	p->far = calloc(conf->forwards + 1, sizeof *p->far);
+	if (p->peer && p->listen && p->forward && p->far)
 		return 0;
 	free_parts(p);
 	return CULVERT_ENOMEM;
@@ -336,7 +399,13 @@ static void set_node(struct apply *a)
 	n->flows.max_source = f->max_source;
 	/* no peer may have all the descriptors there are */
 	size_t share = cv_files_limit() / 4 * 3;
-	if (c->out && f->listens && f->peers > 1 && n->flows.max_source > share)
+	bool strangers = false;
+	for (unsigned i = 0; i < f->listens; i++)
+		strangers |= cv_framing_of(f->listen[i].text) != 0;
+	if (strangers)
+		share = most_foreign() / 4 * 3;
+	if (c->out && f->listens && (f->peers > 1 || strangers) &&
+		n->flows.max_source > share)
 		n->flows.max_source = share;
 }
 
@@ -355,6 +424,9 @@ static void hand_on(struct apply *a)
 			old->forward[new->forward[i].was].is = NULL;
 	if (new->metrics.was >= 0)
 		old->metrics.is = NULL;
+	for (unsigned i = 0; i < a->next->forwards; i++)
+		if (new->far[i].was >= 0)
+			old->far[new->far[i].was].is = NULL;
 }
 
 static void set_endpoint(
@@ -411,6 +483,8 @@ static void set_forward(struct apply *a, unsigned i)
 	const struct cv_conf_forward *f = &a->next->forward[i];
 	struct cv_udp_route r = { .via = via(a, f->via) };
 	struct cv_url u;
+	if (a->parts.far[i].is)
+		r.far = cv_frames_out_edge(a->parts.far[i].is);
 	strcpy(r.target, f->to.text); /* checked to be no longer than that */
 	if (!cv_url_parse(&u, f->from.text, strlen(f->from.text), NULL)) {
 		const char *peer = cv_url_option(&u, "peer");

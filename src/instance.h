@@ -5,6 +5,8 @@
 
 #include "core/conf.h"
 #include "edge/edge_app.h"
+#include "edge/edge_frames.h"
+#include "edge/edge_frames_out.h"
 #include "edge/edge_udp.h"
 #include "edge/edge_udp_out.h"
 #include "link/link_app.h"
@@ -27,9 +29,11 @@ struct cv_part {
 /** struct cv_parts - one for each rule, in the order of struct cv_conf */
 struct cv_parts {
 	struct cv_part *peer;    /* struct cv_session */
-	struct cv_part *listen;  /* struct cv_tcp_listener */
+	struct cv_part *listen;  /* struct cv_tcp_listener or cv_frames_port */
 	struct cv_part *forward; /* struct cv_udp_port */
 	struct cv_part metrics;  /* struct cv_metrics */
+	struct cv_part *far;     /* of each forward: struct cv_frames_out, or
+				    none where Via is a peer */
 };
 
 enum { CV_NOTES = 1024 };
@@ -82,6 +86,9 @@ struct cv_session *cv_session_named(struct culvert *, const char *name);
  * Return: 0, or an error with nothing changed and @diag filled in
  */
 int cv_apply(struct culvert *, struct cv_conf *next, struct culvert_diag *);
+
+/** cv_unlisten() - close the port that a Listen was made into; NULL is fine */
+void cv_unlisten(const struct cv_conf_text *, void *port);
 
 /** cv_unapply() - close all that the configuration was made into */
 void cv_unapply(struct culvert *);

@@ -8,6 +8,7 @@
  */
 #include "instance.h"
 
+#include "core/framing.h"
 #include "link/dial.h"
 #include "loop/resolve.h"
 
@@ -52,7 +53,13 @@ static void drain(struct culvert *c)
 	}
 	cv_log(n, CULVERT_INFO, "msg=stopping");
 	for (unsigned i = 0; i < c->conf.listens; i++) {
-		cv_tcp_unlisten(c->parts.listen[i].is);
+		void *port = c->parts.listen[i].is;
+		/* foreign connections are flows: they end with the rest */
+		if (cv_framing_of(c->conf.listen[i].text)) {
+			cv_frames_pause(port);
+			continue;
+		}
+		cv_tcp_unlisten(port);
 		c->parts.listen[i].is = NULL;
 	}
 	if (c->udp)

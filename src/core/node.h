@@ -36,6 +36,8 @@ struct cv_node {
 	uint64_t instance;
 	uint64_t key[2]; /* of the hash tables */
 	bool draining;
+	size_t backlog; /* ends on edges with datagrams still to be written */
+	size_t foreign; /* connections in foreign framings */
 	struct cv_timer trim; /* set while the pool holds spare buffers */
 	cv_time began;
 	const char *notes; /* "key: value" lines for show, or NULL */
@@ -111,13 +113,14 @@ void cv_node_tick(struct cv_node *, cv_time now);
 struct cv_opening {
 	struct cv_edge *edge;
 	struct cv_addr src, dst;    /* the client, the address it asked */
-	struct cv_session *session; /* that carries it */
+	struct cv_session *session; /* that carries it, or ... */
+	struct cv_edge *far;        /* ... the edge where it ends */
 	const char *target;         /* URL; must outlive the flow */
 };
 
 /**
- * cv_node_open() - A flow from an edge into a session
- * Return: the flow, or NULL at a limit
+ * cv_node_open() - A flow from an edge into a session or to another edge
+ * Return: the flow, or NULL at a limit or if the far edge refuses
  */
 struct cv_flow *cv_node_open(
 	struct cv_node *, const struct cv_opening *, cv_time now);

@@ -40,15 +40,6 @@ struct cv_keys {
 	bool confirmed; /* something came in under them */
 };
 
-/**
- * struct cv_waiter - whoever wants to know when a session takes more
- * @resume:	called once, from cv_node_flush(), when its queue has emptied
- */
-struct cv_waiter {
-	struct cv_list list;
-	void (*resume)(struct cv_waiter *);
-};
-
 /** struct cv_agreed - what a handshake ended in */
 struct cv_agreed {
 	struct cv_noise *noise; /* NULL: plain */

@@ -102,17 +102,19 @@ static struct note *add_note(struct cv_app *a)
 	return &a->note[a->notes++];
 }
 
-static void dgram(
-	struct cv_edge *e, struct cv_end *end, const struct cv_frame *train)
+static int dgram(struct cv_edge *e, struct cv_end *end,
+	const struct cv_frame *train, cv_time now)
 {
 	struct cv_app *a = app_of(e);
 	struct note *n = add_note(a);
+	(void)now;
 	if (!n) {
 		e->node->stats.drop[CV_DROP_NO_BUFFER] += cv_frame_count(train);
-		return;
+		return 0;
 	}
 	*n = (struct note){ end->ctx, *train };
 	cv_node_edge_dirty(e->node, e);
+	return 0;
 }
 
 static int error_of(enum cv_reset why)

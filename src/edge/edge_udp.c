@@ -49,6 +49,7 @@ static struct cv_flow *open_flow(struct cv_udp_port *p,
 		.src = *from,
 		.dst = *to,
 		.session = p->route.via,
+		.far = p->route.far,
 		.target = p->route.target,
 	};
 	return cv_node_open(&p->loop->node, &o, now);
@@ -84,6 +85,7 @@ static struct cv_end *input(struct cv_udp_sock *s, unsigned n)
 	struct cv_node *node = &p->loop->node;
 	cv_time now = cv_now();
 	struct cv_end *blocked = NULL;
+	bool all = true;
 	for (unsigned i = 0; i < n; i++) {
 		struct cv_udp_msg m;
 		cv_udp_msg(s, i, &m);
@@ -93,8 +95,10 @@ static struct cv_end *input(struct cv_udp_sock *s, unsigned n)
 				cv_frame_count(&m.train);
 		else if (cv_flow_send(node, &f->end[0], &m.train, now))
 			blocked = &f->end[0];
+		else
+			all = false;
 	}
-	return blocked;
+	return all ? blocked : NULL;
 }
 
 static void reopen_later(struct cv_udp_port *p)
@@ -133,15 +137,17 @@ static int refuse(struct cv_edge *e, struct cv_end *end, const char *target,
 	return CULVERT_EREFUSED;
 }
 
-static void dgram(
-	struct cv_edge *e, struct cv_end *end, const struct cv_frame *train)
+static int dgram(struct cv_edge *e, struct cv_end *end,
+	const struct cv_frame *train, cv_time now)
 {
 	struct cv_udp_port *p = port_of(e);
 	struct cv_flow *f = cv_end_flow(end);
 	const struct cv_addr *asked = f->pinned ? &p->peer_asked : &f->dst;
+	(void)now;
 	cv_udp_send(p->sock.udp, p->sock.io.fd, &f->src,
 		asked->family ? asked : NULL, train);
 	cv_node_edge_dirty(&p->loop->node, e);
+	return 0;
 }
 
 static void flush(struct cv_edge *e)
@@ -199,7 +205,8 @@ static void close_flows(struct cv_udp_port *p)
 
 void cv_udp_route(struct cv_udp_port *p, const struct cv_udp_route *r)
 {
-	if (p->route.via == r->via && !strcmp(p->route.target, r->target) &&
+	if (p->route.via == r->via && p->route.far == r->far &&
+		!strcmp(p->route.target, r->target) &&
 		cv_addr_equal(&p->route.peer, &r->peer))
 		return;
 	close_flows(p);

@@ -12,12 +12,14 @@ struct cv_udp_port;
  * @peer:	a client known beforehand, whose flow is opened at once and
  *		never expires, so that the far side may speak first; or family
  *		NONE
- * @via:	session that carries the flows
+ * @via:	session that carries the flows, or ...
+ * @far:	... the edge where they end
  * @target:	URL the peer is asked for
  */
 struct cv_udp_route {
 	struct cv_addr peer;
 	struct cv_session *via;
+	struct cv_edge *far;
 	char target[CV_TARGET_MAX + 1];
 };
 

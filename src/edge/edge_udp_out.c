@@ -380,17 +380,19 @@ static void hold(
 	op->bytes += train->len;
 }
 
-static void dgram(
-	struct cv_edge *e, struct cv_end *end, const struct cv_frame *train)
+static int dgram(struct cv_edge *e, struct cv_end *end,
+	const struct cv_frame *train, cv_time now)
 {
 	struct cv_udp_out *o = out_of(e);
 	struct target *t = end->ctx;
+	(void)now;
 	if (t->opening) {
 		hold(o, t, train);
-		return;
+		return 0;
 	}
 	cv_udp_send(o->udp, t->sock.io.fd, NULL, NULL, train);
 	cv_node_edge_dirty(&o->loop->node, e);
+	return 0;
 }
 
 static void flush(struct cv_edge *e)

@@ -65,7 +65,8 @@ static void on_prepare(struct ev_loop *ev, ev_prepare *w, int events)
 	/* news that came of no input: a link that was lost, a reload */
 	if (!cv_list_empty(&l->node.dirty_edges))
 		cv_node_input_done(&l->node);
-	if (!cv_list_empty(&l->node.dirty_links))
+	if (!cv_list_empty(&l->node.dirty_links) ||
+		!cv_list_empty(&l->node.resumed))
 		cv_node_flush(&l->node, cv_now());
 	if (cv_node_deadline(&l->node) < l->armed || !ev_is_active(&l->timer))
 		arm(l, cv_now());

@@ -47,6 +47,17 @@ void cv_sock_from(const struct sockaddr_storage *ss, struct cv_addr *a)
 	}
 }
 
+void cv_sock_ends(int fd, struct cv_addr *local, struct cv_addr *remote)
+{
+	struct sockaddr_storage ss = { 0 };
+	socklen_t len = sizeof ss;
+	if (!getsockname(fd, (struct sockaddr *)&ss, &len))
+		cv_sock_from(&ss, local);
+	len = sizeof ss;
+	if (!getpeername(fd, (struct sockaddr *)&ss, &len))
+		cv_sock_from(&ss, remote);
+}
+
 static int create(const struct cv_addr *a, int type, int protocol)
 {
 	bool v6 = a->family == CV_AF_INET6;

@@ -16,6 +16,9 @@ socklen_t cv_sock_addr(const struct cv_addr *, struct sockaddr_storage *);
 /** cv_sock_from() - from a sockaddr */
 void cv_sock_from(const struct sockaddr_storage *, struct cv_addr *);
 
+/** cv_sock_ends() - of a connected socket; untouched where unknown */
+void cv_sock_ends(int fd, struct cv_addr *local, struct cv_addr *remote);
+
 /** cv_sock_new() - non-blocking, close-on-exec; -1 and errno */
 int cv_sock_new(const struct cv_addr *, int type);
 

@@ -346,11 +346,12 @@ static void take(struct sink *k, const uint8_t *p, uint32_t len)
 		k->oldest = age + 1;
 }
 
-static void sink_dgram(
-	struct cv_edge *e, struct cv_end *end, const struct cv_frame *f)
+static int sink_dgram(struct cv_edge *e, struct cv_end *end,
+	const struct cv_frame *f, cv_time now)
 {
 	struct sink *k = &node_of(e)->sink;
 	uint32_t off = 0;
+	(void)now;
 	k->trains++;
 	k->seg = f->seg;
 	k->len = f->len;
@@ -361,6 +362,7 @@ static void sink_dgram(
 		off += n;
 	} while (off < f->len);
 	cv_node_edge_dirty(&node_of(e)->loop.node, e);
+	return 0;
 }
 
 static void sink_flush(struct cv_edge *e)

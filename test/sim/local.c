@@ -346,14 +346,15 @@ static int refuse(struct cv_edge *edge, struct cv_end *end, const char *target,
 	return CULVERT_EREFUSED;
 }
 
-static void to_target(
-	struct cv_edge *edge, struct cv_end *end, const struct cv_frame *f)
+static int to_target(struct cv_edge *edge, struct cv_end *end,
+	const struct cv_frame *f, cv_time now)
 {
 	struct local *l = CV_CONTAINER(edge, struct local, edge);
 	struct world *w = l->h->w;
 	struct target *t = end->ctx;
 	struct seen s = model_delivered(l->h, t->gen, 0, f);
 	struct conv *c = t->conv;
+	(void)now;
 	l->full = true;
 	t->gen->touched = w->now;
 	cv_node_edge_dirty(&l->h->node, edge);
@@ -362,7 +363,7 @@ static void to_target(
 		c->reached = w->now;
 	}
 	if (c->stage != REACHED && chance(&w->rng, 30))
-		return;
+		return 0;
 	t->s.todo = (unsigned)cv_frame_count(f);
 	t->s.size = f->seg;
 	if (t->s.todo > 16)
@@ -370,18 +371,21 @@ static void to_target(
 	if (w->bytes_left <= 0 && t->s.size > 64)
 		t->s.size = 64;
 	event_set(w, &t->s.send, w->now + spread(&w->rng, 1, CV_MS(3)));
+	return 0;
 }
 
-static void to_program(
-	struct cv_edge *edge, struct cv_end *end, const struct cv_frame *f)
+static int to_program(struct cv_edge *edge, struct cv_end *end,
+	const struct cv_frame *f, cv_time now)
 {
 	struct local *l = CV_CONTAINER(edge, struct local, edge);
 	struct conv *c = end->ctx;
 	struct seen s = model_delivered(l->h, c->gen, 1, f);
+	(void)now;
 	l->full = true;
 	cv_node_edge_dirty(&l->h->node, edge);
 	if (c->stage == REACHED && s.handed >= c->reached)
 		c->stage = ANSWERED;
+	return 0;
 }
 
 static void flush(struct cv_edge *edge)
