@@ -338,11 +338,12 @@ int cmd_forward(int argc, char **argv)
 		write_options(q, PEER);
 	}
 	if (!foreign)
-		line(q, link, "Endpoint = %s", link);
+		line(q, "via", "Endpoint = %s", link);
 	section(q, NULL, "Forward");
 	line(q, q->word[0], "From = %s", q->word[0]);
 	if (q->words == 4)
 		line(q, q->word[1], "To = %s", q->word[1]);
-	line(q, link, "Via = %s", foreign ? link : "server");
+	/* not the link itself, which may have a proxy's password in it */
+	line(q, "via", "Via = %s", foreign ? link : "server");
 	return run(q, code);
 }
