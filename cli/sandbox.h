@@ -9,7 +9,9 @@
  *   capabilities	none, in every set, but those that are named
  *   no_new_privs	no program that is run could get any back
  *   not dumpable	no core file and no debugger sees the keys
- *   Landlock		reads the named files, makes sockets in one directory
+ *   Landlock		reads the named files and what names and random
+ *			numbers need, makes sockets in one directory; signals
+ *			nobody outside
  *   seccomp		the system calls of sandbox_calls.c
  *
  * What the kernel does not have, or does not let us have, is left out and

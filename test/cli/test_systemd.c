@@ -177,7 +177,7 @@ static void take_of_another(void)
 static void take_wrong(void)
 {
 	const char *const counts[] = { "3", "x", "", "2x", "-1", "2147483647",
-		"99999999999999999999999" };
+		"4294967298", "99999999999999999999999" };
 	int *fds = NULL;
 	for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
 		pass_sockets(counts[i]);
