@@ -85,3 +85,8 @@ int culvert_ask(const char *name, const char *request,
 		return CULVERT_EINVAL;
 	return cv_control_ask(name, request, answer, user);
 }
+
+const char *culvert_socket(const culvert *c)
+{
+	return c && c->control ? cv_control_path(c->control) : NULL;
+}

@@ -3,7 +3,7 @@
 # Install what building and testing need on Debian 12, if it is missing.
 set -eu
 want="gcc meson ninja-build pkg-config libev-dev libssl-dev libc-ares-dev
-	libcmocka-dev iproute2 iperf3 dnsmasq-base bind9-dnsutils nftables
+	libseccomp-dev libcmocka-dev iproute2 iperf3 dnsmasq-base bind9-dnsutils nftables
 	python3 python3-cryptography mandoc ethtool procps clang-format
 	clang-tidy cppcheck shellcheck microsocks tinyproxy-bin"
 missing=

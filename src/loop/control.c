@@ -104,6 +104,11 @@ static bool make_directory(const char *dir)
 	       !(st.st_mode & 022);
 }
 
+const char *cv_control_path(const struct cv_control *k)
+{
+	return k->path;
+}
+
 const char *cv_control_name(const struct cv_control *k)
 {
 	return k->name;

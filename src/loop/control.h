@@ -26,6 +26,9 @@ typedef void cv_compose(void *user, const char *request, FILE *);
 struct cv_control *cv_control_new(struct cv_loop *, const char *name,
 	bool exact, cv_compose *, void *user);
 
+/** cv_control_path() - where its socket is */
+const char *cv_control_path(const struct cv_control *);
+
 /** cv_control_name() - what it is called */
 const char *cv_control_name(const struct cv_control *);
 
