@@ -169,6 +169,11 @@ static int make_node(struct culvert *c, const struct cv_conf *f)
 		return err;
 	c->links.node = n;
 	cv_list_init(&c->links.all);
+	while (c->loop.inherits < c->options.nfds) {
+		c->loop.inherited[c->loop.inherits] =
+			c->options.fds[c->loop.inherits];
+		c->loop.inherits++;
+	}
 	if (loop)
 		cv_life_init(c);
 	n->plain = f->plain;
@@ -221,7 +226,9 @@ static bool take_options(struct culvert *c, const struct culvert_options *o)
 		memcpy(&c->options, o, size);
 	return !(c->options.flags &
 		       ~(unsigned)(CULVERT_NO_LOOP | CULVERT_CONTROL)) &&
-	       !(c->options.flags & CULVERT_NO_LOOP && c->options.loop);
+	       !(c->options.flags & CULVERT_NO_LOOP && c->options.loop) &&
+	       c->options.nfds <= CV_INHERITED &&
+	       (c->options.fds || !c->options.nfds);
 }
 
 int culvert_new(culvert **out, const char *conf, size_t len,

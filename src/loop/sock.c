@@ -2,6 +2,7 @@
 #include "loop/sock.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
@@ -177,12 +178,45 @@ int cv_sock_stream(struct cv_loop *l, const struct cv_addr *a,
 	return -1;
 }
 
+static bool is_bound(int fd, const struct cv_addr *at, int type)
+{
+	struct cv_addr here = { 0 }, there;
+	int is = 0, listens = 0;
+	socklen_t len = sizeof is;
+	cv_sock_ends(fd, &here, &there);
+	if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &is, &len) || is != type ||
+		!cv_addr_equal(&here, at))
+		return false;
+	len = sizeof listens;
+	return type != SOCK_STREAM ||
+	       (!getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &len) &&
+		       listens);
+}
+
+int cv_sock_inherited(struct cv_loop *l, const struct cv_addr *at, int type)
+{
+	for (unsigned i = 0; i < l->inherits; i++) {
+		int fd = l->inherited[i];
+		if (fd < 0 || !is_bound(fd, at, type))
+			continue;
+		if (fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) ||
+			fcntl(fd, F_SETFD, FD_CLOEXEC))
+			continue;
+		l->inherited[i] = -1;
+		return fd;
+	}
+	return -1;
+}
+
 int cv_sock_listen(struct cv_loop *l, const struct cv_addr *a,
 	const struct cv_url *u, char why[CV_SOCK_WHY])
 {
 	struct sockaddr_storage ss;
 	socklen_t len = cv_sock_addr(a, &ss);
-	int fd = cv_sock_stream(l, a, u, why);
+	int fd = cv_sock_inherited(l, a, SOCK_STREAM);
+	if (fd >= 0)
+		return fd;
+	fd = cv_sock_stream(l, a, u, why);
 	if (fd < 0)
 		return -1;
 	cv_sock_int(fd, SOL_SOCKET, SO_REUSEADDR, 1);

@@ -23,6 +23,14 @@ void cv_sock_ends(int fd, struct cv_addr *local, struct cv_addr *remote);
 int cv_sock_new(const struct cv_addr *, int type);
 
 /**
+ * cv_sock_inherited() - a socket that was bound to the address before we were
+ * @type:	SOCK_DGRAM, or SOCK_STREAM for one that listens
+ *
+ * Return: non-blocking, close-on-exec, the caller's; -1: there is none
+ */
+int cv_sock_inherited(struct cv_loop *, const struct cv_addr *, int type);
+
+/**
  * cv_sock_stream() - a stream socket as the URL's options want it
  *
  * mark= sets SO_MARK, interface= SO_BINDTODEVICE, cc= TCP_CONGESTION; with
