@@ -67,6 +67,9 @@ static void drain(struct culvert *c)
 	cv_node_drain(n, cv_now_of(c));
 	if (!c->loop.ev)
 		return;
+	/* this turn's flush is over, and nothing may come to begin another */
+	cv_node_input_done(n);
+	cv_node_flush(n, cv_now());
 	ev_now_update(c->loop.ev);
 	ev_timer_start(c->loop.ev, &c->drain_limit);
 }

@@ -29,12 +29,17 @@ struct conn {
 	cv_time since;     /* it is up */
 };
 
+/* what was logged last of its kind */
+struct said {
+	char why[80];
+	cv_time at;
+};
+
 struct cv_frames_out {
 	struct cv_framed_set set;
 	struct cv_url url;
 	char text[CV_URL_TEXT]; /* the URL, for people */
-	char said[80];          /* the last failure that was logged */
-	cv_time said_at;
+	struct said lost, failed;
 };
 
 static struct cv_frames_out *out_of(const struct cv_framed *c)
@@ -47,16 +52,18 @@ static struct conn *conn_of(struct cv_framed *c)
 	return CV_CONTAINER(c, struct conn, framed);
 }
 
-static void say(struct cv_frames_out *o, const char *what, const char *why)
+static void say(struct cv_frames_out *o, struct said *last, const char *why)
 {
 	cv_time now = cv_now();
-	bool again = !strcmp(why, o->said) && now - o->said_at < CV_SEC(60);
+	bool again = !strcmp(why, last->why) && now - last->at < CV_SEC(60);
 	if (!again) {
-		snprintf(o->said, sizeof o->said, "%s", why);
-		o->said_at = now;
+		snprintf(last->why, sizeof last->why, "%s", why);
+		last->at = now;
 	}
 	cv_log(&o->set.loop->node, again ? CULVERT_DEBUG : CULVERT_WARN,
-		"msg=\"%s\" link=%s error=\"%s\"", what, o->text, why);
+		"msg=\"%s\" link=%s error=\"%s\"",
+		last == &o->lost ? "connection lost" : "cannot connect",
+		o->text, why);
 }
 
 static void wait_for(struct conn *c, cv_time wait)
@@ -76,7 +83,7 @@ static void failed(struct conn *c, const char *why)
 	struct cv_frames_out *o = out_of(&c->framed);
 	struct cv_env *env = &o->set.loop->node.env;
 	uint8_t r;
-	say(o, "cannot connect", why);
+	say(o, &o->failed, why);
 	env->random(env->user, &r, 1);
 	wait_for(c, cv_backoff_failed(&c->backoff, r));
 }
@@ -130,7 +137,7 @@ static void lost(struct cv_framed *framed, const char *why)
 		c->failures = 0;
 	else if (c->failures < SHORT_LIVES)
 		c->failures++;
-	say(o, "connection lost", why ? why : "closed by the other end");
+	say(o, &o->lost, why ? why : "closed by the other end");
 }
 
 static void gone(struct cv_framed *framed)

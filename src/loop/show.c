@@ -90,6 +90,8 @@ void cv_show_text(FILE *f, struct cv_node *n, const char *name, cv_time now)
 		(now - n->began) / 1000000, n->flows.count, n->flows.max,
 		n->pool.bytes >> 10);
 	text_notes(f, n->notes);
+	if (n->foreign)
+		fprintf(f, "  foreign connections: %zu\n", n->foreign);
 	text_traffic(f, "  ", &n->stats);
 	for (struct cv_list *l = n->sessions.next; l != &n->sessions;
 		l = l->next)
@@ -176,11 +178,12 @@ void cv_show_json(FILE *f, struct cv_node *n, const char *name, cv_time now)
 	fprintf(f,
 		",\"version\":\"%s\",\"plain\":%s,\"key\":\"%s\","
 		"\"up_seconds\":%" PRIu64 ",\"flows\":%zu,\"flows_max\":%zu,"
+		"\"foreign\":%zu,"
 		"\"buffer_bytes\":%zu,\"buffer_allocations\":%" PRIu64 ",",
 		CV_VERSION, n->plain ? "true" : "false",
 		n->plain ? "" : cv_keytext_format(n->pub, key),
 		(now - n->began) / 1000000, n->flows.count, n->flows.max,
-		n->pool.bytes, n->pool.allocs);
+		n->foreign, n->pool.bytes, n->pool.allocs);
 	json_notes(f, n->notes);
 	json_stats(f, &n->stats);
 	fputs(",\"peers\":[", f);

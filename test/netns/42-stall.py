@@ -3,55 +3,13 @@
 """A peer that stops reading: nothing late, nothing hoarded, others served"""
 import signal
 import struct
-import time
 
-from lib import (IN, LINK, LO, OUT, Echo, Pinger, Scene, Worker, equal, true,
-                 until, url)
+from lib import (IN, LINK, LO, OUT, Echo, Flood, Pinger, Scene, Sink, equal,
+                 true, until, url, watch)
 
-STALL, RATE, SIZE = 4, 4000, 1000
+STALL, RATE = 4, 4000
 QUEUE = 200_000  # bytes that the kernel may hold for one stalled peer
 GROWTH = 24_000  # kB: the queue of 8 MiB, twice, and its buffers
-
-
-class Sink(Worker):
-    """notes when each datagram was sent, and when it came"""
-
-    def __init__(self, udp):
-        self.udp, self.got = udp, []
-        super().__init__(s)
-
-    def turn(self):
-        data = self.udp.recv(0.05)
-        if data:
-            sent, number = struct.unpack("!dI", data[:12])
-            self.got.append((number, time.monotonic() - sent))
-
-
-class Flood(Worker):
-    """RATE datagrams a second, each with its time and number"""
-
-    def __init__(self, udp, to, rate=RATE):
-        self.udp, self.to, self.rate = udp, to, rate
-        self.sent, self.began = 0, time.monotonic()
-        super().__init__(s)
-
-    def turn(self):
-        due = int((time.monotonic() - self.began) * self.rate)
-        for _ in range(self.sent, due):
-            self.udp.send(struct.pack("!dI", time.monotonic(), self.sent) +
-                          bytes(SIZE - 12), self.to)
-            self.sent += 1
-        self.stopped.wait(0.002)
-
-
-def watch(seconds, *values):
-    """the largest of each value over that time"""
-    most = [0] * len(values)
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        most = [max(m, v()) for m, v in zip(most, values)]
-        time.sleep(0.05)
-    return most
 
 
 with Scene("42", __doc__) as s:
@@ -64,7 +22,7 @@ with Scene("42", __doc__) as s:
     sink = Sink(target)
 
     with s.check("before: 4,000 x 1,000 B a second arrive, none of them late"):
-        flood = Flood(source, (LO, IN))
+        flood = Flood(source, (LO, IN), RATE)
         until(lambda: len(sink.got) > RATE, "a second of them")
         ages = [age for _, age in sink.got]
         true(sorted(ages)[len(ages) // 2] < 0.02, "half within 20 ms")
@@ -115,7 +73,7 @@ with Scene("42", __doc__) as s:
         back = target.source
         client.signal(signal.SIGSTOP)
         before = server.status("VmRSS")
-        flood = Flood(target, back)
+        flood = Flood(target, back, RATE)
         mark = ping.sent
         queue, rss = watch(STALL, lambda: b.queues(LINK),
                            lambda: server.status("VmRSS"))
@@ -137,7 +95,7 @@ with Scene("42", __doc__) as s:
 
     with s.check("it reads again: what comes then is fresh, though it is the "
                  "first that ever came"):
-        flood = Flood(target, back)
+        flood = Flood(target, back, RATE)
         fresh_answers(1)
 
     with s.check("stopped for 2 s under traffic: fresh as well"):

@@ -31,12 +31,13 @@ import time
 import traceback
 
 from expect import Failed, equal, family, sh, short, true, until, url
-from traffic import LO, OUT, Echo, Pinger, Relay, Udp, Worker
+from traffic import (LO, OUT, Echo, Flood, Pinger, Relay, Sink, Udp, Worker,
+                     watch)
 
-__all__ = ["CULVERT", "Echo", "Failed", "Host", "IN", "LINK", "LO", "LO6",
-           "LONG", "Node", "OUT", "Pinger", "Process", "Relay", "Scene", "Udp",
-           "User", "Worker", "equal", "family", "sh", "short", "true", "until",
-           "url"]
+__all__ = ["CULVERT", "Echo", "Failed", "Flood", "Host", "IN", "LINK", "LO",
+           "LO6", "LONG", "Node", "OUT", "Pinger", "Process", "Relay", "Scene",
+           "Sink", "Udp", "User", "Worker", "equal", "family", "sh", "short",
+           "true", "until", "url", "watch"]
 
 CULVERT = os.path.abspath(sys.argv[1]) if len(sys.argv) > 1 else "culvert"
 LONG = bool(os.environ.get("CULVERT_LONG"))  # the tests of the long tier too
@@ -179,8 +180,8 @@ class Host:
     def start(self, *command, tag=None):
         return Process(self, command, tag or os.path.basename(command[0]))
 
-    def udp(self, addr=LO, port=0):
-        return Udp(self, addr, port)
+    def udp(self, addr=LO, port=0, reuse=False):
+        return Udp(self, addr, port, reuse)
 
     def tcp(self, addr, port=LINK, seconds=5.0):
         with self:
@@ -404,7 +405,9 @@ class Scene:
                                         path).stdout.strip())
         return self.keys[name]
 
-    def security(self, key, peers):
+    def security(self, link, key, peers):
+        if "+" in link.split(":")[0]:  # foreign framings have no keys
+            return []
         args = ["--key", self.key(key)[0]]
         for p in peers:
             args += ["--peer", self.key(p)[1]]
@@ -412,13 +415,13 @@ class Scene:
 
     def serve(self, host, *links, options=(), key="s", peers=("c",),
               name="server"):
-        args = ["serve", *links, *self.security(key, peers), *options]
+        args = ["serve", *links, *self.security(links[0], key, peers), *options]
         return Node(host, args, name, "msg=listening")
 
     def forward(self, host, frm, to, via, options=(), key="c", peer="s",
                 name="client"):
         words = [frm, to, "via", via] if to else [frm, "via", via]
-        args = ["forward", *words, *self.security(key, [peer]), *options]
+        args = ["forward", *words, *self.security(via, key, [peer]), *options]
         return Node(host, args, name, "msg=forwarding")
 
     def config(self, host, text, name):

@@ -15,14 +15,16 @@ OUT = 5678  # where services listen
 class Udp:
     """a program's UDP socket"""
 
-    def __init__(self, host, addr=LO, port=0):
+    def __init__(self, host, addr=LO, port=0, reuse=False):
         with host:
             self.sock = socket.socket(family(addr), socket.SOCK_DGRAM)
         for force in (32, 33):  # SO_SNDBUFFORCE, SO_RCVBUFFORCE
             self.sock.setsockopt(socket.SOL_SOCKET, force, 8 << 20)
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, reuse)
         self.sock.bind((addr, port))
         self.at = self.sock.getsockname()[:2]
         self.source = None  # of the last datagram
+        self.scene = host.scene
         host.scene.sockets.append(self)
 
     def send(self, data, to):
@@ -138,6 +140,47 @@ class Pinger(Worker):
     def close(self):
         super().close()
         self.udp.close()
+
+
+class Sink(Worker):
+    """notes the number of each datagram of a Flood, and how old it came"""
+
+    def __init__(self, udp):
+        self.udp, self.got = udp, []
+        super().__init__(udp.scene)
+
+    def turn(self):
+        data = self.udp.recv(0.05)
+        if data:
+            sent, number = struct.unpack("!dI", data[:12])
+            self.got.append((number, time.monotonic() - sent))
+
+
+class Flood(Worker):
+    """@rate datagrams a second, each with its time and number"""
+
+    def __init__(self, udp, to, rate, size=1000):
+        self.udp, self.to, self.rate, self.size = udp, to, rate, size
+        self.sent, self.began = 0, time.monotonic()
+        super().__init__(udp.scene)
+
+    def turn(self):
+        due = int((time.monotonic() - self.began) * self.rate)
+        for _ in range(self.sent, due):
+            self.udp.send(struct.pack("!dI", time.monotonic(), self.sent) +
+                          bytes(self.size - 12), self.to)
+            self.sent += 1
+        self.stopped.wait(0.002)
+
+
+def watch(seconds, *values):
+    """the largest of each value over that time"""
+    most = [0] * len(values)
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        most = [max(m, v()) for m, v in zip(most, values)]
+        time.sleep(0.05)
+    return most
 
 
 class Relay(Worker):

@@ -245,6 +245,125 @@ static bool record(struct pair *p, struct end *to, uint8_t *data, size_t len)
 }
 
 /* every bit of a data packet counts; the true one opens once */
+static struct cv_flow *open_local(struct pair *p, struct cv_edge *far)
+{
+	struct cv_opening o = { .edge = &p->side[A].edge.edge,
+		.src = pair_client(1),
+		.dst = pair_client(9),
+		.far = far,
+		.target = "udp://here:5" };
+	return cv_node_open(&p->side[A].node, &o, p->now);
+}
+
+static void resume(struct cv_waiter *w)
+{
+	cv_list_init(&w->list);
+	w->resume = NULL;
+}
+
+static void test_far_edge(void **state)
+{
+	struct pair *p = pair_new(false);
+	struct cv_node *n = &p->side[A].node;
+	struct edge *far = &p->side[B].edge;
+	struct cv_waiter w = { .resume = resume };
+	(void)state;
+	struct cv_flow *f = open_local(p, &far->edge);
+	assert_non_null(f);
+	assert_int_equal(f->state, CV_FLOW_OPEN);
+	assert_string_equal(far->target, "udp://here:5");
+	assert_int_equal(pair_say(p, f, 100), 0);
+	assert_int_equal(far->dgrams, 1);
+	assert_int_equal(pair_send(p, &f->end[1], "answer", 6, 6), 0);
+	assert_int_equal(p->side[A].edge.dgrams, 1);
+	/* who is told to wait is told to go on */
+	far->blocked = true;
+	assert_int_equal(pair_say(p, f, 100), 1);
+	cv_list_init(&w.list);
+	cv_flow_wait(&f->end[0], &w);
+	assert_ptr_equal(far->waiter, &w);
+	cv_list_append(&n->resumed, &w.list);
+	cv_node_flush(n, p->now);
+	assert_null(w.resume);
+	/* both ends hear of the end */
+	cv_flow_close(n, f, NULL, CV_RESET_DONE, p->now);
+	assert_int_equal(far->closes, 1);
+	assert_int_equal(p->side[A].edge.closes, 1);
+	assert_int_equal(n->flows.count, 0);
+	pair_free(p);
+}
+
+static void test_far_edge_refuses(void **state)
+{
+	struct pair *p = pair_new(false);
+	struct cv_node *n = &p->side[A].node;
+	struct edge *far = &p->side[B].edge;
+	(void)state;
+	far->answer = CULVERT_EREFUSED;
+	assert_null(open_local(p, &far->edge));
+	assert_int_equal(n->flows.count, 0);
+	assert_int_equal(far->closes + p->side[A].edge.closes, 0);
+	/* later: what began here is closed, what never opened is not */
+	far->answer = 1;
+	struct cv_flow *f = open_local(p, &far->edge);
+	assert_int_equal(f->state, CV_FLOW_OPENING);
+	cv_flow_refused(n, &f->end[1], CULVERT_EREFUSED, p->now);
+	assert_int_equal(far->closes, 0);
+	assert_int_equal(p->side[A].edge.closes, 1);
+	f = open_local(p, &far->edge);
+	cv_flow_opened(n, &f->end[1], p->now);
+	assert_int_equal(f->state, CV_FLOW_OPEN);
+	cv_node_close_edge(n, &far->edge, NULL, p->now);
+	assert_int_equal(far->closes, 1);
+	pair_free(p);
+}
+
+static void test_standing(void **state)
+{
+	struct pair *p = pair_new(false);
+	struct cv_node *n = &p->side[A].node;
+	struct cv_flows *t = &n->flows;
+	(void)state;
+	pair_up(p);
+	struct cv_flow *f = open_local(p, &p->side[B].edge.edge);
+	cv_flow_stand(t, f);
+	/* it never expires */
+	assert_int_equal(cv_flows_deadline(t), CV_NEVER);
+	pair_run(p, p->now + 3 * CV_FLOW_IDLE);
+	assert_int_equal(t->count, 1);
+	/* and gives way in the order in which all were used */
+	t->max = 2;
+	struct cv_flow *g = pair_open(p, 2, TARGET);
+	assert_non_null(g);
+	p->now += CV_SEC(1);
+	cv_flow_touch(t, f, p->now);
+	assert_ptr_equal(cv_flows_oldest(t), g);
+	p->now += CV_SEC(1);
+	cv_flow_touch(t, g, p->now);
+	assert_ptr_equal(cv_flows_oldest(t), f);
+	p->now += CV_SEC(10);
+	assert_non_null(pair_open(p, 3, TARGET));
+	assert_int_equal(t->count, 2);
+	assert_int_equal(p->side[B].edge.closes, 1);
+	/* one that stands ends with its edge */
+	cv_node_close_edge(n, &p->side[A].edge.edge, NULL, p->now);
+	cv_flow_stand(t, open_local(p, &p->side[B].edge.edge));
+	cv_node_close_edge(n, &p->side[B].edge.edge, NULL, p->now);
+	assert_int_equal(t->count, 0);
+	pair_free(p);
+}
+
+static void test_backlog_of_edges(void **state)
+{
+	struct pair *p = pair_new(false);
+	(void)state;
+	assert_true(cv_node_drained(&p->side[A].node));
+	p->side[A].node.backlog = 1;
+	assert_false(cv_node_drained(&p->side[A].node));
+	p->side[A].node.backlog = 0;
+	pair_free(p);
+}
+
 static void test_forged_data(void **state)
 {
 	struct pair *p = pair_new(false);
@@ -454,6 +573,10 @@ int main(void)
 		cmocka_unit_test(test_idle),
 		cmocka_unit_test(test_idle_both_ways),
 		cmocka_unit_test(test_local_flow),
+		cmocka_unit_test(test_far_edge),
+		cmocka_unit_test(test_far_edge_refuses),
+		cmocka_unit_test(test_standing),
+		cmocka_unit_test(test_backlog_of_edges),
 		cmocka_unit_test(test_forged_data),
 		cmocka_unit_test(test_last_numbers),
 		cmocka_unit_test(test_garbage),
