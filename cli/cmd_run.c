@@ -62,21 +62,18 @@ char *read_conf(const char *path, size_t *len, char why[700])
 }
 
 /* [-c] FILE, or none; NULL: it was said what is wrong */
-static const char *path_of(int argc, char **argv, struct process *process)
+static const char *path_of(char **argv, struct process *process)
 {
 	const char *path = NULL;
-	for (int i = 1; i < argc; i++) {
-		const char *value = argv[i + 1]; /* behind the last is NULL */
-		if (process && !strcmp(argv[i], "--no-sandbox")) {
+	for (char **a = argv + 1; *a; a++) {
+		if (process && !strcmp(*a, "--no-sandbox")) {
 			process->no_sandbox = true;
-		} else if (process && value && !strcmp(argv[i], "--user")) {
-			process->user = value;
-			i++;
-		} else if (!path && value && !strcmp(argv[i], "-c")) {
-			path = value;
-			i++;
-		} else if (!path && *argv[i] != '-') {
-			path = argv[i];
+		} else if (process && !strcmp(*a, "--user") && a[1]) {
+			process->user = *++a;
+		} else if (!path && !strcmp(*a, "-c") && a[1]) {
+			path = *++a;
+		} else if (!path && **a != '-') {
+			path = *a;
 		} else {
 			complain("%s: type \"culvert %s -c FILE%s\"", argv[0],
 				argv[0],
@@ -91,9 +88,10 @@ static const char *path_of(int argc, char **argv, struct process *process)
 
 int cmd_run(int argc, char **argv)
 {
+	(void)argc;
 	char why[700];
 	struct source from = { .place = file_line };
-	from.path = path_of(argc, argv, &from.process);
+	from.path = path_of(argv, &from.process);
 	if (!from.path)
 		return EXIT_USAGE;
 	from.user = (void *)(uintptr_t)from.path;
@@ -106,10 +104,11 @@ int cmd_run(int argc, char **argv)
 
 int cmd_check(int argc, char **argv)
 {
+	(void)argc;
 	struct culvert_diag diag = { 0 };
 	char why[700], place[300];
 	size_t len = 0;
-	const char *path = path_of(argc, argv, NULL);
+	const char *path = path_of(argv, NULL);
 	if (!path)
 		return EXIT_USAGE;
 	char *text = read_conf(path, &len, why);
