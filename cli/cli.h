@@ -15,11 +15,53 @@ enum {
 	EXIT_NODAEMON = 3, /* nothing runs that could be asked */
 };
 
+/**
+ * struct command - one of the commands
+ * @usage:	its arguments, which are also what a shell completes: [..] may
+ *		be left out, an option is followed by its VALUE, FILE and NAME
+ *		(of a running node) are known, a|b is one of these, other small
+ *		letters stand for themselves, [OPTION]... for option_at()
+ * @run:	returns an exit code
+ */
+struct command {
+	const char *name, *usage, *what;
+	int (*run)(int argc, char **argv);
+};
+
+/** command_at() - the @i-th command, or NULL behind the last */
+const struct command *command_at(int i);
+
+/** enum section - of a configuration */
+enum section { NODE, SERVE, PEER };
+
+/** struct option - of a command that becomes a configuration */
+struct option {
+	const char *name, *key, *value, *what; /* value NULL: a switch */
+	enum section section;
+	bool server; /* makes sense for serve only */
+};
+
+/** option_at() - the @i-th of a command's options, or NULL behind the last */
+const struct option *option_at(const char *command, int i);
+
 /** complain() - one line on standard error, with the program's name */
 void complain(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 /** exit_code() - of a negative enum culvert_err from culvert_new() */
 int exit_code(int err);
+
+/**
+ * gather() - What running nodes answer, one after the other
+ * @name:	of a node, or NULL for all of this user
+ * @request:	culvert_ask()
+ * @text:	to be freed
+ *
+ * Return: 0, CULVERT_ENODAEMON or CULVERT_ENOMEM
+ */
+int gather(const char *name, const char *request, char **text);
+
+/** not_found() - say that gather() failed, as @command; an exit code */
+int not_found(const char *command, const char *name, int err);
 
 /** run_node() - Make a node of a configuration and run it
  * @conf:	from malloc(); wiped and freed here
@@ -34,6 +76,9 @@ int cmd_serve(int argc, char **argv);
 int cmd_forward(int argc, char **argv);
 int cmd_run(int argc, char **argv);
 int cmd_show(int argc, char **argv);
+int cmd_metrics(int argc, char **argv);
+int cmd_top(int argc, char **argv);
+int cmd_completion(int argc, char **argv);
 int cmd_genkey(int argc, char **argv);
 int cmd_genpsk(int argc, char **argv);
 int cmd_pubkey(int argc, char **argv);
