@@ -63,18 +63,39 @@ int gather(const char *name, const char *request, char **text);
 /** not_found() - say that gather() failed, as @command; an exit code */
 int not_found(const char *command, const char *name, int err);
 
-/** run_node() - Make a node of a configuration and run it
- * @conf:	from malloc(); wiped and freed here
+/** log_line() - an event on standard error, as culvert_options.log */
+void log_line(void *user, enum culvert_log_level, const char *line);
+
+/**
+ * struct source - where a configuration comes from
+ * @text:	@len bytes from malloc(); wiped and freed by run_node()
+ * @path:	the file it was read from, to be read again on reload; or NULL
  * @place:	what to name in front of an error in @line; may return NULL
- * Return: an exit code
+ * @user:	handed to @place
  */
-int run_node(char *conf, size_t len,
-	const char *(*place)(void *user, unsigned line, char out[300]),
-	void *user);
+struct source {
+	char *text;
+	size_t len;
+	const char *path;
+	const char *(*place)(void *user, unsigned line, char out[300]);
+	void *user;
+};
+
+/** run_node() - Make a node of a configuration and run it; an exit code */
+int run_node(struct source *);
 
 int cmd_serve(int argc, char **argv);
 int cmd_forward(int argc, char **argv);
 int cmd_run(int argc, char **argv);
+/** read_conf() - A configuration file, to be wiped and freed; NULL and @why */
+char *read_conf(const char *path, size_t *len, char why[700]);
+
+/** front_udp_local(), front_udp_server() - The command under these names */
+int front_udp_local(char **argv);
+int front_udp_server(char **argv);
+
+int cmd_check(int argc, char **argv);
+int cmd_reload(int argc, char **argv);
 int cmd_show(int argc, char **argv);
 int cmd_metrics(int argc, char **argv);
 int cmd_top(int argc, char **argv);

@@ -241,7 +241,12 @@ static int run(struct quick *q, int code)
 {
 	fclose(q->out);
 	if (!code && !q->print) {
-		code = run_node(q->text, q->len, place, q);
+		code = run_node(&(struct source){
+			.text = q->text,
+			.len = q->len,
+			.place = place,
+			.user = q,
+		});
 		q->text = NULL;
 	} else if (!code && (fwrite(q->text, 1, q->len, stdout) != q->len ||
 				    fflush(stdout))) {
@@ -307,6 +312,12 @@ static int check_words(const struct quick *q)
 	return EXIT_USAGE;
 }
 
+/* such as frames+tcp://, where there are no peers */
+static bool has_framing(const char *link)
+{
+	return memchr(link, '+', strcspn(link, ":")) != NULL;
+}
+
 int cmd_forward(int argc, char **argv)
 {
 	if (wants_help(argc, argv))
@@ -323,15 +334,19 @@ int cmd_forward(int argc, char **argv)
 	if (code)
 		return run(q, code);
 	const char *link = q->word[q->words - 1];
+	bool foreign = has_framing(link);
 	section(q, NULL, "Node");
 	write_options(q, NODE);
-	section(q, "--peer", "Peer server");
-	write_options(q, PEER);
-	line(q, link, "Endpoint = %s", link);
+	if (!foreign || count_of(q, "--peer") || count_of(q, "--psk")) {
+		section(q, "--peer", "Peer server");
+		write_options(q, PEER);
+	}
+	if (!foreign)
+		line(q, link, "Endpoint = %s", link);
 	section(q, NULL, "Forward");
 	line(q, q->word[0], "From = %s", q->word[0]);
 	if (q->words == 4)
 		line(q, q->word[1], "To = %s", q->word[1]);
-	line(q, link, "Via = server");
+	line(q, link, "Via = %s", foreign ? link : "server");
 	return run(q, code);
 }

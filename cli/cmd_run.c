@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* cmd_run.c - configurations in files: run, check, reload */
 #include "cli.h"
 
 #include <errno.h>
@@ -8,31 +9,9 @@
 #include <strings.h>
 #include <sys/stat.h>
 
-enum { CONF_MAX = 1 << 20 };
+#define DEFAULT_CONF "/etc/culvert/culvert.conf"
 
-int run_node(char *conf, size_t len,
-	const char *(*place)(void *user, unsigned line, char out[300]),
-	void *user)
-{
-	struct culvert_diag diag = { 0 };
-	char buf[300];
-	culvert *node;
-	int err = culvert_new(&node, conf, len, &diag);
-	explicit_bzero(conf, len);
-	free(conf);
-	if (!err) {
-		err = culvert_run(node);
-		culvert_free(node);
-		return exit_code(err);
-	}
-	const char *at = place(user, diag.line, buf);
-	const char *why = *diag.text ? diag.text : culvert_strerror(err);
-	if (at)
-		complain("%s: %s", at, why);
-	else
-		complain("%s", why);
-	return exit_code(err);
-}
+enum { CONF_MAX = 1 << 20 };
 
 static const char *file_line(void *user, unsigned line, char out[300])
 {
@@ -56,40 +35,79 @@ static bool holds_secret(const char *text)
 	return false;
 }
 
-/* the file as text to be wiped and freed; NULL: it was said why not */
-static char *read_file(const char *path, size_t *len)
+char *read_conf(const char *path, size_t *len, char why[700])
 {
 	struct stat st;
 	FILE *f = fopen(path, "re");
 	char *text = f ? calloc(1, CONF_MAX + 1) : NULL;
-	const char *why = NULL;
+	const char *wrong = NULL;
 	if (text)
 		*len = fread(text, 1, CONF_MAX, f);
 	if (!text || ferror(f) || fstat(fileno(f), &st))
-		why = strerror(errno);
+		wrong = strerror(errno);
 	else if (*len == CONF_MAX)
-		why = "larger than 1 MiB";
+		wrong = "larger than 1 MiB";
 	else if (st.st_mode & 077 && holds_secret(text))
-		why = "others may read the keys in it; type chmod 600, or keep "
-		      "keys in files of their own";
+		wrong = "others may read the keys in it; type chmod 600, or "
+			"keep keys in files of their own";
 	if (f)
 		fclose(f);
-	if (!why)
+	if (!wrong)
 		return text;
-	complain("%s: %s", path, why);
+	snprintf(why, 700, "%.300s: %s", path, wrong);
 	if (text)
 		explicit_bzero(text, CONF_MAX);
 	free(text);
 	return NULL;
 }
 
+/* [-c] FILE, or none; NULL: it was said what is wrong */
+static const char *path_of(int argc, char **argv)
+{
+	if (argc == 1)
+		return DEFAULT_CONF;
+	if (argc == 3 && !strcmp(argv[1], "-c"))
+		return argv[2];
+	if (argc == 2 && *argv[1] != '-')
+		return argv[1];
+	complain("%s: type \"culvert %s -c FILE\"", argv[0], argv[0]);
+	return NULL;
+}
+
 int cmd_run(int argc, char **argv)
 {
-	if (argc != 3 || strcmp(argv[1], "-c")) {
-		complain("run: type \"culvert run -c FILE\"");
+	char why[700];
+	struct source from = { .place = file_line };
+	from.path = path_of(argc, argv);
+	if (!from.path)
 		return EXIT_USAGE;
-	}
+	from.user = (void *)(uintptr_t)from.path;
+	from.text = read_conf(from.path, &from.len, why);
+	if (from.text)
+		return run_node(&from);
+	complain("%s", why);
+	return EXIT_FAILED;
+}
+
+int cmd_check(int argc, char **argv)
+{
+	struct culvert_diag diag = { 0 };
+	char why[700], place[300];
 	size_t len = 0;
-	char *text = read_file(argv[2], &len);
-	return text ? run_node(text, len, file_line, argv[2]) : EXIT_FAILED;
+	const char *path = path_of(argc, argv);
+	if (!path)
+		return EXIT_USAGE;
+	char *text = read_conf(path, &len, why);
+	if (!text) {
+		complain("%s", why);
+		return EXIT_FAILED;
+	}
+	int err = culvert_check(text, len, &diag);
+	explicit_bzero(text, len);
+	free(text);
+	if (!err)
+		return EXIT_OK;
+	complain("%s: %s", file_line((void *)(uintptr_t)path, diag.line, place),
+		*diag.text ? diag.text : culvert_strerror(err));
+	return exit_code(err);
 }

@@ -11,7 +11,11 @@ static const struct command commands[] = {
 		"accept peers and reach targets for them", cmd_serve },
 	{ "forward", "FROM [TO] via LINK --key FILE --peer KEY [OPTION]...",
 		"carry a local port to a target behind a peer", cmd_forward },
-	{ "run", "-c FILE", "run what a configuration file says", cmd_run },
+	{ "run", "[-c FILE]", "run what a configuration file says", cmd_run },
+	{ "check", "[-c FILE]", "say what is wrong with a configuration file",
+		cmd_check },
+	{ "reload", "[NAME]", "have running nodes read their files again",
+		cmd_reload },
 	{ "show", "[-j] [--flows] [NAME]", "what running nodes are doing",
 		cmd_show },
 	{ "top", "[-n COUNT] [-d SECONDS] [NAME]",
@@ -76,12 +80,22 @@ static int version(void)
 	return EXIT_OK;
 }
 
+static const char *base_name(const char *path)
+{
+	const char *slash = path ? strrchr(path, '/') : NULL;
+	return slash ? slash + 1 : path ? path : "";
+}
+
 int main(int argc, char **argv)
 {
 	const char *name = argc > 1 ? argv[1] : "--help";
 
 	/* standard error may be a pipe that nobody reads any more */
 	signal(SIGPIPE, SIG_IGN);
+	if (!strcmp(base_name(argv[0]), "udp-local"))
+		return front_udp_local(argv);
+	if (!strcmp(base_name(argv[0]), "udp-server"))
+		return front_udp_server(argv);
 	if (!strcmp(name, "--help") || !strcmp(name, "-h") ||
 		!strcmp(name, "help"))
 		return help();

@@ -44,7 +44,7 @@ static const char *unquote(const char *p, char out[WORD])
 
 static const char *read_labels(const char *p, struct sample *s)
 {
-	char other[WORD];
+	char other[WORD] = "";
 	while (p && *p != '}') {
 		p += *p == ',';
 		size_t n = strcspn(p, "=\n");

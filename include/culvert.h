@@ -3,8 +3,30 @@
  * culvert.h - the public interface of libculvert
  *
  * culvert carries any transport over any other.  A node is described by the
- * text of a configuration file, runs its own event loop, and is asked about
- * itself through a control socket.
+ * text of a configuration file, culvert.conf(5), and runs in one of three
+ * ways:
+ *
+ *	own loop	culvert_new(), culvert_run()
+ *	your loop	options.loop is your libev loop: culvert_new(),
+ *			culvert_start(), ev_run()
+ *	no loop		CULVERT_NO_LOOP: you move bytes with culvert_link_*(),
+ *			and time with culvert_tick(); no socket is opened
+ *
+ * A process may have many nodes.  The library has no thread, no global state
+ * and no signal handler, and never writes to a standard stream, changes its
+ * process or ends it.
+ *
+ * A node and what belongs to it is used by one thread at a time;
+ * culvert_stop() and culvert_wake() may be called from any thread and from
+ * signal handlers.  Callbacks are made on the thread that runs the node, from
+ * within culvert_run(), ev_run(), culvert_link_input() or culvert_tick().
+ * From within a callback everything may be called but culvert_run(),
+ * culvert_link_input() and culvert_tick() of the same node, which return
+ * CULVERT_ESTATE; culvert_free() then takes effect when the callback has
+ * returned.  @log is the exception: it must not call the library.
+ *
+ * Handles are NULL-safe: a function that is given NULL returns
+ * CULVERT_EINVAL, or does nothing if it returns nothing.
  */
 #ifndef CULVERT_H
 #define CULVERT_H
@@ -21,6 +43,12 @@ extern "C" {
 /** Length of a key in base64, with the terminating NUL. */
 #define CULVERT_KEYTEXT 45
 
+/** Largest datagram, bytes. */
+#define CULVERT_DGRAM_MAX 65507
+
+/** No deadline. */
+#define CULVERT_NEVER UINT64_MAX
+
 /** Every function that can fail returns 0 or one of these. */
 enum culvert_err {
 	CULVERT_OK = 0,
@@ -33,6 +61,7 @@ enum culvert_err {
 	CULVERT_EREFUSED = -7,  /* refused by policy */
 	CULVERT_ENODAEMON = -8, /* nothing answers on the control socket */
 	CULVERT_EFULL = -9,     /* a queue or table is full */
+	CULVERT_ESTATE = -10,   /* not now: see the function */
 };
 
 enum culvert_log_level {
@@ -42,42 +71,237 @@ enum culvert_log_level {
 	CULVERT_DEBUG,
 };
 
+enum culvert_peer_state {
+	CULVERT_PEER_DOWN,
+	CULVERT_PEER_UP, /* its identity is proven, keys are agreed */
+};
+
 /** Where and why something was refused. */
 struct culvert_diag {
 	unsigned line;  /* line of the configuration text, 0: none */
 	char text[320]; /* one line: what is wrong and the remedy */
 };
 
-typedef struct culvert culvert;
+typedef struct culvert culvert;           /* a node */
+typedef struct culvert_flow culvert_flow; /* a conversation of the program's */
+typedef struct culvert_link culvert_link; /* a byte stream the program moves */
+
+/** Flags of struct culvert_options. */
+enum {
+	CULVERT_NO_LOOP = 1, /* the caller moves bytes and time */
+	CULVERT_CONTROL = 2, /* answer culvert_ask() on a unix socket */
+};
+
+/**
+ * struct culvert_options - how a node lives in its program; all may be 0
+ * @size:	sizeof(struct culvert_options), so that later versions may add
+ * @flags:	CULVERT_NO_LOOP, CULVERT_CONTROL
+ * @loop:	your libev loop; NULL: the node has its own
+ * @fds:	@nfds listening sockets that exist already, such as systemd's; a
+ *		"Listen" of the same address uses one instead of binding.  Those
+ *		used belong to the node, the others stay the caller's
+ * @user:	handed to every callback
+ * @log:	one line in logfmt, without time, level and newline; those that
+ *		come too fast are left out and counted.  NULL: silence
+ * @state:	a peer came up or went down
+ * @accept:	a peer opens a flow to "app://..." here (without a loop: to
+ *		anything).  0 accepts, and @flow may be used from now on; a
+ *		negative enum culvert_err refuses.  NULL: refused
+ * @opened:	the peer accepted a flow of culvert_open()
+ * @dgram:	a datagram; @data is valid during the call only
+ * @closed:	the flow ended, or was refused: @why is 0, or what refused it.
+ *		@flow is invalid when this returns.  Not called for flows that
+ *		culvert_close() or culvert_free() ended
+ * @stopped:	an orderly stop is complete; the node can be freed
+ * @woken:	after culvert_wake(), on the node's thread; several may be one
+ * @request:	culvert_ask() sent what the node does not know by itself; write
+ *		the answer, a text of less than @size bytes, and return 0, or
+ *		an error, which makes the text an error message
+ */
+struct culvert_options {
+	size_t size;
+	unsigned flags;
+	struct ev_loop *loop;
+	const int *fds;
+	size_t nfds;
+	void *user;
+	void (*log)(void *user, enum culvert_log_level level, const char *line);
+	void (*state)(void *user, const char *peer, enum culvert_peer_state);
+	int (*accept)(void *user, culvert_flow *flow, const char *peer,
+		const char *target);
+	void (*opened)(void *user, culvert_flow *flow);
+	void (*dgram)(
+		void *user, culvert_flow *flow, const void *data, size_t len);
+	void (*closed)(void *user, culvert_flow *flow, int why);
+	void (*stopped)(void *user);
+	void (*woken)(void *user);
+	int (*request)(
+		void *user, const char *request, char *answer, size_t size);
+};
+
+/* --- a node's life --- */
 
 /**
  * culvert_new() - Make a node from the text of a configuration file
  * @out:	the node, to be given back to culvert_free()
- * @conf:	configuration text, culvert.conf(5)
- * @len:	its length in bytes
+ * @conf:	configuration text, culvert.conf(5), @len bytes
+ * @options:	copied; may be NULL
  * @diag:	filled in on failure; may be NULL
+ *
+ * Its ports are bound when this returns; nothing else happens before
+ * culvert_start() or culvert_run().
  *
  * Return: 0, CULVERT_ESYNTAX, CULVERT_EINVAL, CULVERT_ESYS or CULVERT_ENOMEM
  */
-CULVERT_API int culvert_new(
-	culvert **out, const char *conf, size_t len, struct culvert_diag *diag);
+CULVERT_API int culvert_new(culvert **out, const char *conf, size_t len,
+	const struct culvert_options *options, struct culvert_diag *diag);
 
 /**
- * culvert_run() - Run a node until SIGTERM, SIGINT or culvert_stop()
- * @c:		the node
+ * culvert_check() - Everything culvert_new() would say about a text, but for
+ * what only binding its ports can tell
+ */
+CULVERT_API int culvert_check(
+	const char *conf, size_t len, struct culvert_diag *diag);
+
+/**
+ * culvert_reload() - Make a living node what another text says
  *
- * It then takes nothing new, lets out what is queued for up to a second and
- * tells its peers.  A second signal stops it at once.
+ * Only what differs is touched: flows, peers and ports that stand in both
+ * texts go on.  On failure nothing has changed.  Name, keys of its own, Plain
+ * and ServerNumber cannot change while it lives (CULVERT_EINVAL).
  *
- * Return: 0 after an orderly stop, or a negative enum culvert_err
+ * Return: as culvert_new(); CULVERT_ESTATE while it is stopping
+ */
+CULVERT_API int culvert_reload(
+	culvert *c, const char *conf, size_t len, struct culvert_diag *diag);
+
+/**
+ * culvert_start() - Begin to dial and to answer, on a loop that you run
+ * Return: 0, or CULVERT_ESTATE if it was started before or has no loop
+ */
+CULVERT_API int culvert_start(culvert *c);
+
+/**
+ * culvert_run() - Start, if need be, and run its own loop until it stopped
+ *
+ * Return: 0 after an orderly stop; CULVERT_ESTATE if the loop is yours, if
+ * there is none, or from within a callback
  */
 CULVERT_API int culvert_run(culvert *c);
 
-/** culvert_stop() - End culvert_run(); from any thread or signal handler */
+/**
+ * culvert_stop() - Stop in good order; from any thread or signal handler
+ *
+ * The node takes nothing new, lets out what is queued for up to a second, tells
+ * its peers, and calls @stopped.  A second call stops it at once.
+ */
 CULVERT_API void culvert_stop(culvert *c);
 
-/** culvert_free() - Close everything a node holds; @c may be NULL */
+/** culvert_wake() - Have @woken called; from any thread or signal handler */
+CULVERT_API void culvert_wake(culvert *c);
+
+/**
+ * culvert_free() - Close everything a node holds
+ *
+ * Its flows and links are invalid at once.  Your loop goes on without it.
+ */
 CULVERT_API void culvert_free(culvert *c);
+
+/* --- flows of the program's own --- */
+
+/**
+ * culvert_open() - A flow of datagrams to a target behind a peer
+ * @peer:	its name in the configuration
+ * @target:	URL of at most 400 bytes: "udp://host:port", "app://anything"
+ *		for the @accept of a program at the other end, or "" for what
+ *		the peer's "To" says
+ * @out:	to be given back to culvert_close(), unless @closed came
+ *
+ * Datagrams may be sent at once: they wait for the peer for up to a second.
+ *
+ * Return: 0, CULVERT_EINVAL for an unknown peer or a bad target,
+ * CULVERT_ENOMEM, CULVERT_EFULL at a limit, CULVERT_ESTATE while stopping
+ */
+CULVERT_API int culvert_open(
+	culvert *c, const char *peer, const char *target, culvert_flow **out);
+
+/**
+ * culvert_send() - Send one datagram; it is copied
+ *
+ * Datagrams are never late: what waits longer than MaxAge is dropped, counted
+ * under its reason in culvert_show().
+ *
+ * Return: 0, CULVERT_EFULL if the link is behind (it was queued all the same,
+ * and older ones may be dropped), CULVERT_EINVAL above CULVERT_DGRAM_MAX, or
+ * CULVERT_ESTATE once the flow has ended
+ */
+CULVERT_API int culvert_send(culvert_flow *flow, const void *data, size_t len);
+
+/** culvert_close() - End a flow; its peer is told */
+CULVERT_API void culvert_close(culvert_flow *flow);
+
+/** culvert_flow_set(), culvert_flow_get() - A pointer of yours with a flow */
+CULVERT_API void culvert_flow_set(culvert_flow *flow, void *yours);
+CULVERT_API void *culvert_flow_get(const culvert_flow *flow);
+
+/* --- without a loop: bytes and time are yours --- */
+
+/**
+ * culvert_link_open() - A reliable, ordered byte stream to a peer exists
+ * @peer:	the name of who is at its other end, and this end begins;
+ *		NULL: whoever began it says so by itself
+ * @now:	monotonic time in µs, as in all of these
+ *
+ * Return: 0, CULVERT_EINVAL for an unknown peer, CULVERT_ENOMEM, or
+ * CULVERT_ESTATE if the node has a loop
+ */
+CULVERT_API int culvert_link_open(
+	culvert *c, const char *peer, uint64_t now, culvert_link **out);
+
+/**
+ * culvert_link_input() - Bytes that came out of the stream, in any pieces
+ *
+ * Return: 0, or CULVERT_EPROTO: the stream is of no use any more (this cannot
+ * be our peer, or it said goodbye); close it and call culvert_link_close()
+ */
+CULVERT_API int culvert_link_input(
+	culvert_link *link, const void *data, size_t len, uint64_t now);
+
+/**
+ * culvert_link_output() - Bytes to write into the stream
+ *
+ * Ask after culvert_link_open(), culvert_link_input(), culvert_tick() and
+ * culvert_send(), as long as the stream takes bytes: what is not asked for can
+ * still be dropped for its age.
+ *
+ * Return: how many of @size bytes were filled in, 0: nothing to say
+ */
+CULVERT_API size_t culvert_link_output(
+	culvert_link *link, void *data, size_t size, uint64_t now);
+
+/** culvert_link_close() - The stream is gone */
+CULVERT_API void culvert_link_close(culvert_link *link);
+
+/** culvert_deadline() - When culvert_tick() has something to do, µs */
+CULVERT_API uint64_t culvert_deadline(const culvert *c);
+
+/** culvert_tick() - It is @now; 0, or CULVERT_ESTATE if the node has a loop */
+CULVERT_API int culvert_tick(culvert *c, uint64_t now);
+
+/* --- asking --- */
+
+/**
+ * culvert_show() - What a node in this process is doing
+ * @request:	"show", "show -j", ... as for culvert_ask()
+ * @answer:	called with each piece of the answer
+ *
+ * Return: 0, CULVERT_EINVAL for an unknown request, or CULVERT_ENOMEM
+ */
+CULVERT_API int culvert_show(culvert *c, const char *request,
+	void (*answer)(void *user, const char *piece, size_t len), void *user);
+
+/** culvert_note() - A line that "show" adds about the process: "key: value" */
+CULVERT_API int culvert_note(culvert *c, const char *text);
 
 /**
  * culvert_ask() - Send one request to a running node's control socket
@@ -91,16 +315,7 @@ CULVERT_API void culvert_free(culvert *c);
 CULVERT_API int culvert_ask(const char *name, const char *request,
 	void (*answer)(void *user, const char *piece, size_t len), void *user);
 
-/**
- * culvert_on_request() - Answer requests that the library knows nothing of
- * @answer:	called from culvert_run() with a request of culvert_ask();
- *writes text of at most @size bytes, with its NUL, to @out; returns 0, or
- *		anything else if it does not know the request either
- * @user:	handed to @answer
- */
-CULVERT_API void culvert_on_request(culvert *c,
-	int (*answer)(void *user, const char *request, char *out, size_t size),
-	void *user);
+/* --- keys and words --- */
 
 /** culvert_genkey() - A new private key (or pre-shared key), in base64 */
 CULVERT_API int culvert_genkey(char out[CULVERT_KEYTEXT], int preshared);

@@ -108,7 +108,8 @@ def gate_names():
     """what is not static begins with cv_, what is public with culvert_"""
     for archive in ("libculvert-core.a", "libculvert.a"):
         for member, name, kind in symbols(["-g", "--defined-only"], archive):
-            want = ("cv_", "culvert_") if "api.c" in member else ("cv_",)
+            front = re.match(r"(.*/)?src_\w+\.c\.o", member)
+            want = ("cv_", "culvert_") if front else ("cv_",)
             if not name.startswith(want) and \
                     not name.startswith(("__", "asan.")):
                 yield f"{member} defines {name}"

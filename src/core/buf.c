@@ -99,6 +99,16 @@ void cv_bufq_push(struct cv_bufq *q, struct cv_buf *b)
 	q->bytes += b->len;
 }
 
+void cv_bufq_prepend(struct cv_bufq *q, struct cv_buf *b)
+{
+	b->next = q->head;
+	q->head = b;
+	if (!q->tail)
+		q->tail = b;
+	q->count++;
+	q->bytes += b->len;
+}
+
 void cv_bufq_grew(struct cv_bufq *q, struct cv_buf *b, size_t n)
 {
 	b->len += (uint32_t)n;

@@ -77,8 +77,20 @@ static inline size_t cv_buf_room(const struct cv_buf *b)
 	return b->cap - CV_TAILROOM - b->off - b->len;
 }
 
-/** cv_bufq_push() - put @b at the end */
+/**
+ * cv_buf_takes() - Whether @need more bytes may be queued in @b: it is young,
+ * has room, and fewer than @limit bytes
+ */
+static inline bool cv_buf_takes(
+	const struct cv_buf *b, size_t need, uint32_t limit, cv_time now)
+{
+	return b->len < limit && cv_buf_room(b) >= need &&
+	       now - b->time <= CV_CHUNK_SPAN;
+}
+
+/** cv_bufq_push(), cv_bufq_prepend() - put @b at the end, or in front */
 void cv_bufq_push(struct cv_bufq *, struct cv_buf *);
+void cv_bufq_prepend(struct cv_bufq *, struct cv_buf *);
 
 /** cv_bufq_grew() - @n bytes were written at the end of @b, which is in @q */
 void cv_bufq_grew(struct cv_bufq *, struct cv_buf *b, size_t n);

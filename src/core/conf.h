@@ -41,7 +41,7 @@ struct cv_conf_peer {
 struct cv_conf_forward {
 	char name[CV_NAME];
 	struct cv_conf_text from, to; /* To may be "": the peer's choice */
-	char via[CV_NAME];            /* name of a peer */
+	char via[CV_URL_TEXT];        /* name of a peer, or a foreign URL */
 	unsigned line, via_line;
 };
 

@@ -1,19 +1,27 @@
 /* SPDX-License-Identifier: MIT */
 /* conf_check.c - what takes more than one line of a configuration to see */
 #include "core/conf_keys.h"
+#include "core/framing.h"
 #include "core/keytext.h"
 #include "core/policy.h"
+#include "core/via.h"
 
 #include <string.h>
 
 /** struct shape - what a URL of one place in the configuration looks like */
 struct shape {
-	const char *what, *scheme, *options; /* options: "a b", space apart */
+	const char *what, *scheme, *options; /* words, space apart */
 	bool host;                           /* must be given */
 };
 
-static const struct shape listen_shape = { "Listen", "tcp", "", false };
-static const struct shape endpoint_shape = { "Endpoint", "tcp", "", true };
+#define SOCKET_OPTIONS "mark interface cc mptcp"
+
+static const struct shape listen_shape = { "Listen",
+	"tcp frames+tcp udptunnel+tcp", SOCKET_OPTIONS, false };
+static const struct shape via_shape = { "Via", "frames+tcp udptunnel+tcp",
+	SOCKET_OPTIONS " via", true };
+static const struct shape endpoint_shape = { "Endpoint", "tcp",
+	SOCKET_OPTIONS " connections via", true };
 static const struct shape from_shape = { "From", "udp", "peer", false };
 static const struct shape metrics_shape = { "Metrics", "tcp", "", false };
 static const struct shape to_shape = { "To", "udp", "bind", true };
@@ -28,55 +36,136 @@ static bool in_words(const char *words, const char *word)
 	return false;
 }
 
+/* options of links, and of the addresses of forwards: what is wrong, or NULL */
+
+static const char *bad_mark(const char *s)
+{
+	uint32_t n;
+	return cv_url_number(s, &n) ? "is a number below 2^32, such as 7 or 0x7"
+				    : NULL;
+}
+
+static const char *bad_name(const char *s)
+{
+	/* IFNAMSIZ and TCP_CA_NAME_MAX, both 16, with the NUL */
+	return *s && strlen(s) < 16 ? NULL : "is a name of 1 to 15 characters";
+}
+
+static const char *bad_switch(const char *s)
+{
+	return strcmp(s, "yes") && strcmp(s, "no") ? "is yes or no" : NULL;
+}
+
+static const char *bad_connections(const char *s)
+{
+	uint32_t n;
+	return cv_url_number(s, &n) || n < 1 || n > CV_LINKS_SESSION
+		       ? "is a number from 1 to 16"
+		       : NULL;
+}
+
+static const char *bad_via(const char *s)
+{
+	struct cv_via via;
+	const char *why;
+	int err = cv_via_parse(&via, s, &why);
+	cv_crypto_wipe(&via, sizeof via);
+	return err ? why : NULL;
+}
+
+static const char no_address[] =
+	"is an address and a port, such as 192.0.2.1:5000";
+
+static const char *bad_bind(const char *s)
+{
+	struct cv_addr a;
+	return cv_hostport_parse(s, &a) ? no_address : NULL;
+}
+
+static const char *bad_peer(const char *s)
+{
+	struct cv_addr a;
+	return cv_hostport_parse(s, &a) || !a.port ? no_address : NULL;
+}
+
+static const struct {
+	const char *key;
+	const char *(*bad)(const char *value);
+} options[] = {
+	{ "mark", bad_mark },
+	{ "interface", bad_name },
+	{ "cc", bad_name },
+	{ "mptcp", bad_switch },
+	{ "connections", bad_connections },
+	{ "via", bad_via },
+	{ "bind", bad_bind },
+	{ "peer", bad_peer },
+};
+
+static const char *bad_value(const char *key, const char *value)
+{
+	for (unsigned i = 0; i < CV_COUNT(options); i++) {
+		if (!strcmp(options[i].key, key))
+			return options[i].bad(value);
+	}
+	return NULL;
+}
+
+/* how much of a URL may be shown: not a proxy's password */
+static int shown(const char *url)
+{
+	size_t n = strcspn(url, "?");
+	return (int)(strchr(url + n, '@') ? n : strlen(url));
+}
+
+static int check_options(const struct cv_conf_text *t, const struct shape *s,
+	const struct cv_url *u, struct culvert_diag *d)
+{
+	int len = shown(t->text);
+	for (unsigned i = 0; i < u->options; i++) {
+		const char *key = u->option[i].key, *why;
+		if (!in_words(s->options, key))
+			return cv_conf_fail(d, CULVERT_EINVAL, t->line,
+				"%s = \"%.*s\": unknown option \"%s\"%s%s",
+				s->what, len, t->text,
+				t->text[len] ? "..." : key,
+				*s->options ? "; known here: " : "",
+				s->options);
+		why = bad_value(key, u->option[i].value);
+		if (why)
+			return cv_conf_fail(d, CULVERT_ESYNTAX, t->line,
+				"%s = \"%.*s\": ?%s= %s", s->what, len, t->text,
+				key, why);
+	}
+	return 0;
+}
+
 static int check_url(const struct cv_conf_text *t, const struct shape *s,
 	struct culvert_diag *d)
 {
 	struct cv_url u;
 	const char *why;
+	int len = shown(t->text);
 	if (cv_url_parse(&u, t->text, strlen(t->text), &why))
 		return cv_conf_fail(d, CULVERT_ESYNTAX, t->line,
-			"%s = \"%s\": %s", s->what, t->text, why);
-	if (strcmp(u.scheme, s->scheme))
+			"%s = \"%.*s\": %s", s->what, len, t->text, why);
+	if (!in_words(s->scheme, u.scheme))
 		return cv_conf_fail(d, CULVERT_EINVAL, t->line,
-			"%s = \"%s\": %s://host:port is expected here", s->what,
-			t->text, s->scheme);
+			"%s = \"%.*s\": %s://host:port is expected here",
+			s->what, len, t->text, s->scheme);
 	if (u.user || u.path)
 		return cv_conf_fail(d, CULVERT_EINVAL, t->line,
-			"%s = \"%s\": %s:// takes no user and no path", s->what,
-			t->text, s->scheme);
+			"%s = \"%.*s\": %s:// takes no user and no path",
+			s->what, len, t->text, s->scheme);
 	if (u.port < 1 || (s->host && !*u.host))
 		return cv_conf_fail(d, CULVERT_EINVAL, t->line,
-			"%s = \"%s\": %s is missing", s->what, t->text,
+			"%s = \"%.*s\": %s is missing", s->what, len, t->text,
 			u.port < 1 ? "the port (1 to 65535)" : "the host");
 	if (s->host && !strcmp(u.host, "*"))
 		return cv_conf_fail(d, CULVERT_EINVAL, t->line,
-			"%s = \"%s\": * is no host to reach", s->what, t->text);
-	for (unsigned i = 0; i < u.options; i++) {
-		if (!in_words(s->options, u.option[i].key))
-			return cv_conf_fail(d, CULVERT_EINVAL, t->line,
-				"%s = \"%s\": unknown option \"%s\"%s%s",
-				s->what, t->text, u.option[i].key,
-				*s->options ? "; known here: " : "",
-				s->options);
-	}
-	return 0;
-}
-
-/* options that hold an address: ?peer= and ?bind= */
-static int check_address(const struct cv_conf_text *t, const char *option,
-	bool port, struct culvert_diag *d)
-{
-	struct cv_url u;
-	struct cv_addr a;
-	if (!*t->text || cv_url_parse(&u, t->text, strlen(t->text), NULL))
-		return 0;
-	const char *text = cv_url_option(&u, option);
-	if (!text || (!cv_hostport_parse(text, &a) && (a.port || !port)))
-		return 0;
-	return cv_conf_fail(d, CULVERT_ESYNTAX, t->line,
-		"\"%s\": ?%s= is an address and a port, such as "
-		"192.0.2.1:5000",
-		t->text, option);
+			"%s = \"%.*s\": * is no host to reach", s->what, len,
+			t->text);
+	return check_options(t, s, &u, d);
 }
 
 int cv_conf_check_peers(
@@ -116,6 +205,20 @@ static const struct cv_conf_peer *peer_named(
 	return NULL;
 }
 
+/* Via is a URL: what is there knows no target but its own */
+static int check_foreign(
+	const struct cv_conf_forward *f, struct culvert_diag *d)
+{
+	struct cv_conf_text via = { .line = f->via_line };
+	strcpy(via.text, f->via);
+	if (*f->to.text)
+		return cv_conf_fail(d, CULVERT_EINVAL, f->to.line,
+			"To = \"%s\": via frames+tcp:// and udptunnel+tcp:// "
+			"TO is the far end's choice: remove it",
+			f->to.text);
+	return check_url(&via, &via_shape, d);
+}
+
 static int check_forward(const struct cv_conf *c,
 	const struct cv_conf_forward *f, struct culvert_diag *d)
 {
@@ -126,12 +229,10 @@ static int check_forward(const struct cv_conf *c,
 	int err = check_url(&f->from, &from_shape, d);
 	if (!err && *f->to.text)
 		err = check_url(&f->to, &to_shape, d);
-	if (!err)
-		err = check_address(&f->from, "peer", true, d);
-	if (!err)
-		err = check_address(&f->to, "bind", false, d);
 	if (err)
 		return err;
+	if (strstr(f->via, "://"))
+		return check_foreign(f, d);
 	const struct cv_conf_peer *p = peer_named(c, f->via);
 	if (!p)
 		return cv_conf_fail(d, CULVERT_EINVAL, f->via_line,
@@ -140,6 +241,51 @@ static int check_forward(const struct cv_conf *c,
 		return cv_conf_fail(d, CULVERT_EINVAL, f->via_line,
 			"Via = \"%s\": that peer has no Endpoint to dial",
 			f->via);
+	return 0;
+}
+
+/* the first Listen in a foreign framing, or NULL */
+static const struct cv_conf_text *foreign_listen(const struct cv_conf *c)
+{
+	for (unsigned i = 0; i < c->listens; i++) {
+		if (cv_framing_of(c->listen[i].text))
+			return &c->listen[i];
+	}
+	return NULL;
+}
+
+static bool address_of(const char *text, struct cv_addr *a)
+{
+	struct cv_url u;
+	return !cv_url_parse(&u, text, strlen(text), NULL) &&
+	       !cv_url_addr(&u, a);
+}
+
+/* whether what is sent to @to arrives at a socket bound to @at */
+static bool reaches(const struct cv_addr *to, const struct cv_addr *at)
+{
+	return to->port == at->port &&
+	       (cv_addr_same_ip(to, at) || cv_addr_any(at) ||
+		       (cv_addr_any(to) && cv_addr_loopback(at)));
+}
+
+/* a forward to one of our own foreign ports, whose target is that forward */
+static int check_circle(const struct cv_conf *c,
+	const struct cv_conf_forward *f, struct culvert_diag *d)
+{
+	struct cv_addr to, from, via, listen;
+	if (!address_of(c->to.text, &to) || !address_of(f->from.text, &from) ||
+		!address_of(f->via, &via) || !reaches(&to, &from))
+		return 0;
+	for (unsigned i = 0; i < c->listens; i++) {
+		const char *text = c->listen[i].text;
+		if (cv_framing_of(text) && address_of(text, &listen) &&
+			reaches(&via, &listen))
+			return cv_conf_fail(d, CULVERT_EINVAL, c->to.line,
+				"To = \"%s\": that is our own From, via our "
+				"own Listen: datagrams would go in circles",
+				c->to.text);
+	}
 	return 0;
 }
 
@@ -152,8 +298,14 @@ static int check_serve(struct cv_conf *c, struct culvert_diag *d)
 		err = check_url(&c->listen[i], &listen_shape, d);
 	if (!err && *c->to.text)
 		err = check_url(&c->to, &to_shape, d);
-	if (!err && *c->to.text)
-		err = check_address(&c->to, "bind", false, d);
+	const struct cv_conf_text *foreign = foreign_listen(c);
+	if (!err && foreign && !*c->to.text)
+		err = cv_conf_fail(d, CULVERT_EINVAL, foreign->line,
+			"Listen = \"%s\": its clients name no target: add "
+			"\"--to udp://HOST:PORT\" (To)",
+			foreign->text);
+	for (unsigned i = 0; i < c->forwards && foreign && !err; i++)
+		err = check_circle(c, &c->forward[i], d);
 	for (unsigned i = 0; i < c->allows && !err; i++) {
 		err = cv_allow_parse(&rule, c->allow[i].text, &why);
 		if (err)
@@ -177,6 +329,49 @@ static int check_metrics(const struct cv_conf_text *t, struct culvert_diag *d)
 		return 0;
 	return cv_conf_fail(d, CULVERT_EINVAL, t->line,
 		"Metrics = \"%s\": unix:///path is expected here", t->text);
+}
+
+/* nothing but foreign framings, which have no keys; *@url: one of them */
+static bool only_foreign(const struct cv_conf *c, const char **url)
+{
+	bool native = false;
+	*url = NULL;
+	for (unsigned i = 0; i < c->forwards; i++) {
+		if (cv_framing_of(c->forward[i].via))
+			*url = c->forward[i].via;
+	}
+	for (unsigned i = 0; i < c->listens; i++) {
+		if (cv_framing_of(c->listen[i].text))
+			*url = c->listen[i].text;
+		else
+			native = true;
+	}
+	for (unsigned i = 0; i < c->peers; i++)
+		native |= *c->peer[i].endpoint.text != '\0';
+	return *url && !native;
+}
+
+/* keys there would be in vain, and somebody would think they protect */
+static int check_no_keys(
+	const struct cv_conf *c, const char *url, struct culvert_diag *d)
+{
+	unsigned line = 0;
+	const char *what = NULL;
+	if (c->keyed || *c->priv_file.text) {
+		what = "--key (PrivateKey)";
+		line = c->priv_file.line;
+	} else if (*c->peers_file.text) {
+		what = "--peers (PeersFile)";
+		line = c->peers_file.line;
+	} else if (c->peers) {
+		what = "--peer ([Peer])";
+		line = c->peer[0].line;
+	}
+	return what ? cv_conf_fail(d, CULVERT_EINVAL, line,
+			      "%.*s:// has no keys: remove %s, or use tcp:// "
+			      "at both ends",
+			      (int)strcspn(url, ":"), url, what)
+		    : 0;
 }
 
 /* keys, or Plain: one of the two, never by accident */
@@ -218,6 +413,7 @@ static int check_keys(const struct cv_conf *c, struct culvert_diag *d)
 
 int cv_conf_check(struct cv_conf *c, struct culvert_diag *d)
 {
+	const char *url;
 	int err = check_serve(c, d);
 	for (unsigned i = 0; i < c->peers && !err; i++) {
 		if (*c->peer[i].endpoint.text)
@@ -230,11 +426,8 @@ int cv_conf_check(struct cv_conf *c, struct culvert_diag *d)
 		err = check_forward(c, &c->forward[i], d);
 	if (!err)
 		err = check_metrics(&c->metrics, d);
-	if (!err)
-		err = check_keys(c, d);
-	if (!err && !c->listens && !c->forwards)
-		err = cv_conf_fail(d, CULVERT_EINVAL, 0,
-			"nothing to do: neither \"Listen\" in [Serve] nor a "
-			"[Forward]");
-	return err;
+	if (err || !only_foreign(c, &url))
+		return err ? err : check_keys(c, d);
+	c->plain = true;
+	return check_no_keys(c, url, d);
 }

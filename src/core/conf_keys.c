@@ -309,7 +309,7 @@ static int forward_to(struct cv_conf *c, const char *s, const char **why)
 static int forward_via(struct cv_conf *c, const char *s, const char **why)
 {
 	forward(c)->via_line = c->line;
-	return copy(forward(c)->via, CV_NAME, s, why);
+	return copy(forward(c)->via, CV_URL_TEXT, s, why);
 }
 
 static const struct cv_conf_key keys[] = {

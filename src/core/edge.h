@@ -11,9 +11,13 @@ struct cv_edge;
  * struct cv_edge_ops
  * @open:	a peer wants a flow to @target (a URL, @len bytes); 0, an
  *		error, or 1: cv_flow_opened() or cv_flow_refused() will follow
- * @dgram:	deliver a train; the bytes stay valid until @flush
+ * @dgram:	deliver a train; the bytes stay valid until @flush.  0, or 1 if
+ *		it was copied and waits behind something blocked
+ * @wait:	after that: resume the waiter when the end takes more; NULL if
+ *		@dgram never returns 1
  * @flush:	write everything that @dgram was given
- * @close:	the flow ends; forget it
+ * @close:	the flow ends, or is not accepted: @why; forget it
+ * @opened:	the peer accepted a flow that began here; may be NULL
  *
  * An edge never calls back into the core from here.
  */
@@ -21,10 +25,12 @@ struct cv_edge_ops {
 	const char *name;
 	int (*open)(struct cv_edge *, struct cv_end *, const char *target,
 		size_t len, cv_time now);
-	void (*dgram)(struct cv_edge *, struct cv_end *,
-		const struct cv_frame *train);
+	int (*dgram)(struct cv_edge *, struct cv_end *,
+		const struct cv_frame *train, cv_time now);
+	void (*wait)(struct cv_edge *, struct cv_end *, struct cv_waiter *);
 	void (*flush)(struct cv_edge *);
-	void (*close)(struct cv_edge *, struct cv_end *);
+	void (*close)(struct cv_edge *, struct cv_end *, enum cv_reset why);
+	void (*opened)(struct cv_edge *, struct cv_end *);
 };
 
 struct cv_edge {

@@ -13,6 +13,8 @@ int cv_flows_init(struct cv_flows *t, const struct cv_env *env, size_t max)
 		.idle = CV_FLOW_IDLE,
 		.max_source = CV_FLOWS_SOURCE };
 	cv_list_init(&t->lru);
+	cv_list_init(&t->kept);
+	cv_list_init(&t->standing);
 	env->random(env->user, t->key, sizeof t->key);
 	if (cv_htab_init(&t->by_addr, env) || cv_htab_init(&t->by_id, env) ||
 		cv_htab_init(&t->sources, env)) {
@@ -137,19 +139,35 @@ struct cv_flow *cv_flow_new(struct cv_flows *t, enum cv_kind kind,
 	return f;
 }
 
-void cv_flow_keep(struct cv_flow *f)
+void cv_flow_keep(struct cv_flows *t, struct cv_flow *f)
 {
 	f->source->pinned += !f->pinned;
 	f->pinned = true;
-	cv_list_del(&f->lru);
+	cv_list_append(&t->kept, &f->lru);
 	cv_list_del(&f->siblings);
+}
+
+void cv_flow_stand(struct cv_flows *t, struct cv_flow *f)
+{
+	f->standing = true;
+	cv_list_append(&t->standing, &f->lru);
+}
+
+static struct cv_flow *first_of(const struct cv_list *l)
+{
+	return cv_list_empty(l) ? NULL
+				: CV_CONTAINER(l->next, struct cv_flow, lru);
+}
+
+struct cv_flow *cv_flows_expired(const struct cv_flows *t, cv_time now)
+{
+	return cv_flows_deadline(t) <= now ? first_of(&t->lru) : NULL;
 }
 
 struct cv_flow *cv_flows_oldest(const struct cv_flows *t)
 {
-	return cv_list_empty(&t->lru)
-		       ? NULL
-		       : CV_CONTAINER(t->lru.next, struct cv_flow, lru);
+	struct cv_flow *a = first_of(&t->lru), *b = first_of(&t->standing);
+	return !a || (b && b->used < a->used) ? b : a;
 }
 
 struct cv_flow *cv_flows_oldest_of(
@@ -188,7 +206,7 @@ void cv_flow_touch(struct cv_flows *t, struct cv_flow *f, cv_time now)
 	f->used = now;
 	if (f->pinned)
 		return;
-	cv_list_append(&t->lru, &f->lru);
+	cv_list_append(f->standing ? &t->standing : &t->lru, &f->lru);
 	cv_list_append(&f->source->flows, &f->siblings);
 }
 
@@ -219,5 +237,5 @@ cv_time cv_flows_deadline(const struct cv_flows *t)
 {
 	if (cv_list_empty(&t->lru) || !t->idle)
 		return CV_NEVER;
-	return CV_CONTAINER(t->lru.next, struct cv_flow, lru)->used + t->idle;
+	return first_of(&t->lru)->used + t->idle;
 }

@@ -44,6 +44,16 @@ struct cv_end {
 	uint64_t side; /* which of the flow's ends this is */
 };
 
+/**
+ * struct cv_waiter - whoever wants to know when a session or an edge's end
+ * takes more
+ * @resume:	called once, from cv_node_flush(), when the queue has emptied
+ */
+struct cv_waiter {
+	struct cv_list list;
+	void (*resume)(struct cv_waiter *);
+};
+
 /** struct cv_source - who opened flows: a local address, or a peer */
 struct cv_source {
 	struct cv_hnode node;
@@ -57,7 +67,7 @@ struct cv_flow {
 	struct cv_end end[2];    /* [0] opened it */
 	struct cv_hnode by_addr; /* edge, src, dst */
 	struct cv_hnode by_id;   /* session, id */
-	struct cv_list lru;      /* all flows, longest idle first */
+	struct cv_list lru;      /* like flows, longest idle first; or kept */
 	struct cv_list peers;    /* flows of the session */
 	struct cv_list siblings; /* of the source, longest idle first */
 	struct cv_source *source;
@@ -68,13 +78,16 @@ struct cv_flow {
 	uint32_t epoch; /* of the OPEN that is under way */
 	uint8_t kind, state;
 	bool pinned;     /* never expires, never gives way */
+	bool standing;   /* never expires, but gives way */
 	uint64_t tx, rx; /* datagrams away from and to end[0] */
 };
 
 struct cv_flows {
 	const struct cv_env *env;
 	struct cv_htab by_addr, by_id, sources;
-	struct cv_list lru;
+	struct cv_list lru;      /* those that may expire, longest idle first */
+	struct cv_list standing; /* those that only give way, the same */
+	struct cv_list kept;     /* those that never do */
 	uint64_t key[2];
 	size_t count, max;
 	size_t max_source; /* of one source */
@@ -119,7 +132,14 @@ struct cv_flow *cv_flow_new(struct cv_flows *, enum cv_kind,
 	const struct cv_addr *source, cv_time now);
 
 /** cv_flow_keep() - it never expires and never gives way */
-void cv_flow_keep(struct cv_flow *);
+void cv_flow_keep(struct cv_flows *, struct cv_flow *);
+
+/** cv_flow_stand() - it never expires, but gives way: what it lies on has an
+ * end of its own */
+void cv_flow_stand(struct cv_flows *, struct cv_flow *);
+
+/** cv_flows_expired() - a flow that was idle for too long, or NULL */
+struct cv_flow *cv_flows_expired(const struct cv_flows *, cv_time now);
 
 /** cv_flows_oldest() - the longest idle flow that is not kept, or NULL */
 struct cv_flow *cv_flows_oldest(const struct cv_flows *);

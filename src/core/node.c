@@ -217,6 +217,19 @@ int cv_node_input(struct cv_node *n, struct cv_link *link, uint8_t *p,
 	return drop;
 }
 
+struct cv_edge *cv_node_out(
+	const struct cv_node *n, const char *target, size_t len)
+{
+	for (unsigned i = 0; i < CV_OUTS && n->out[i]; i++) {
+		const char *scheme = n->out[i]->ops->name;
+		size_t size = strlen(scheme);
+		if (len > size && !memcmp(target, scheme, size) &&
+			target[size] == ':')
+			return n->out[i];
+	}
+	return n->out[0];
+}
+
 void cv_node_input_done(struct cv_node *n)
 {
 	while (!cv_list_empty(&n->dirty_edges)) {
@@ -274,6 +287,8 @@ void cv_node_drain(struct cv_node *n, cv_time now)
 
 bool cv_node_drained(const struct cv_node *n)
 {
+	if (n->backlog)
+		return false;
 	for (const struct cv_list *l = n->sessions.next; l != &n->sessions;
 		l = l->next) {
 		const struct cv_session *s =
@@ -306,10 +321,11 @@ void cv_node_tick(struct cv_node *n, cv_time now)
 	cv_timers_run(&n->timers, now);
 	if (n->pool.nlarge && !n->trim.place)
 		cv_timer_set(&n->timers, &n->trim, now + CV_TRIM);
+	struct cv_flow *f;
 	for (int i = 0;
-		i < CV_CLOSES_TURN && cv_flows_deadline(&n->flows) <= now; i++)
-		cv_flow_close(n, cv_flows_oldest(&n->flows), NULL,
-			CV_RESET_DONE, now);
+		i < CV_CLOSES_TURN && (f = cv_flows_expired(&n->flows, now));
+		i++)
+		cv_flow_close(n, f, NULL, CV_RESET_DONE, now);
 	cv_node_reap(n, CV_CLOSES_TURN, now);
 }
 
@@ -333,19 +349,40 @@ struct cv_flow *cv_node_flow(struct cv_node *n, enum cv_kind kind,
 	return f;
 }
 
+static void open_in_session(
+	struct cv_node *n, struct cv_flow *f, struct cv_session *s)
+{
+	cv_flow_set_id(&n->flows, f, 1, s, s->next_id++ << 1);
+	cv_session_own(s, f);
+	f->state = CV_FLOW_OPENING;
+	f->epoch = s->epoch - 1;
+}
+
+static int open_on_edge(struct cv_flow *f, struct cv_edge *far, cv_time now)
+{
+	struct cv_end *e = &f->end[1];
+	e->edge = far;
+	int r = far->ops->open(far, e, f->target, strlen(f->target), now);
+	f->state = r > 0 ? CV_FLOW_OPENING : CV_FLOW_OPEN;
+	if (r < 0)
+		e->edge = NULL; /* it never opened there */
+	return r;
+}
+
 struct cv_flow *cv_node_open(
 	struct cv_node *n, const struct cv_opening *o, cv_time now)
 {
-	struct cv_session *s = o->session;
 	struct cv_flow *f = cv_node_flow(n, CV_KIND_DGRAM, &o->src, now);
 	if (!f)
 		return NULL;
 	cv_flow_set_addr(&n->flows, f, o->edge, &o->src, &o->dst);
-	cv_flow_set_id(&n->flows, f, 1, s, s->next_id++ << 1);
-	cv_session_own(s, f);
 	f->target = o->target;
-	f->state = CV_FLOW_OPENING;
-	f->epoch = s->epoch - 1;
+	if (o->session) {
+		open_in_session(n, f, o->session);
+	} else if (open_on_edge(f, o->far, now) < 0) {
+		cv_flow_free(&n->flows, f);
+		return NULL;
+	}
 	return f;
 }
 
@@ -371,14 +408,16 @@ int cv_flow_send(struct cv_node *n, struct cv_end *from,
 		f->tx += count;
 	if (to->session)
 		return cv_session_dgram(to->session, to, train, now);
-	to->edge->ops->dgram(to->edge, to, train);
-	return 0;
+	return to->edge->ops->dgram(to->edge, to, train, now);
 }
 
 void cv_flow_wait(struct cv_end *from, struct cv_waiter *w)
 {
-	struct cv_session *s = cv_end_other(from)->session;
-	cv_list_append(&s->waiters, &w->list);
+	struct cv_end *to = cv_end_other(from);
+	if (to->session)
+		cv_list_append(&to->session->waiters, &w->list);
+	else
+		to->edge->ops->wait(to->edge, to, w);
 }
 
 void cv_flow_close(struct cv_node *n, struct cv_flow *f,
@@ -387,7 +426,7 @@ void cv_flow_close(struct cv_node *n, struct cv_flow *f,
 	for (int i = 0; i < 2; i++) {
 		struct cv_end *e = &f->end[i];
 		if (e->edge)
-			e->edge->ops->close(e->edge, e);
+			e->edge->ops->close(e->edge, e, why);
 		else if (e->session && e != but &&
 			 (i == 0 || f->state == CV_FLOW_OPEN ||
 				 f->epoch == e->session->epoch))
@@ -399,6 +438,24 @@ void cv_flow_close(struct cv_node *n, struct cv_flow *f,
 	}
 	cv_session_disown(f);
 	cv_flow_free(&n->flows, f);
+}
+
+void cv_node_close_edge(struct cv_node *n, struct cv_edge *edge,
+	bool (*gone)(struct cv_edge *, struct cv_end *), cv_time now)
+{
+	struct cv_list *const all[] = { &n->flows.lru, &n->flows.standing,
+		&n->flows.kept },
+			      *next;
+	for (unsigned i = 0; i < CV_COUNT(all); i++) {
+		for (struct cv_list *l = all[i]->next; l != all[i]; l = next) {
+			struct cv_flow *f =
+				CV_CONTAINER(l, struct cv_flow, lru);
+			struct cv_end *e = &f->end[f->end[0].edge != edge];
+			next = l->next;
+			if (e->edge == edge && (!gone || gone(edge, e)))
+				cv_flow_close(n, f, NULL, CV_RESET_DONE, now);
+		}
+	}
 }
 
 void cv_flow_opened(struct cv_node *n, struct cv_end *e, cv_time now)
@@ -419,11 +476,11 @@ void cv_flow_refused(struct cv_node *n, struct cv_end *e, int err, cv_time now)
 	cv_flow_close(n, cv_end_flow(e), NULL, cv_reset_of(err), now);
 }
 
-void cv_flow_pin(struct cv_flow *f)
+void cv_flow_pin(struct cv_node *n, struct cv_flow *f)
 {
 	struct cv_session *ours = f->end[1].session;
 	struct cv_session *s = ours ? ours : f->end[0].session;
-	cv_flow_keep(f);
+	cv_flow_keep(&n->flows, f);
 	if (s)
 		cv_list_prepend(&s->flows, &f->peers);
 	if (ours)

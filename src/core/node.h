@@ -27,15 +27,20 @@ struct cv_node {
 	bool accepts;    /* answers handshakes */
 	uint16_t server; /* number that leads our indices */
 	cv_time max_age;
-	struct cv_edge *out; /* where peers' flows go; NULL: refused */
+	/* where peers' flows go: to the edge that has the scheme's name, or to
+	   the first; NULL: refused */
+	struct cv_edge *out[CV_OUTS];
 
 	/* state */
 	struct cv_cookies cookies;
 	uint64_t instance;
 	uint64_t key[2]; /* of the hash tables */
 	bool draining;
+	size_t backlog; /* ends on edges with datagrams still to be written */
+	size_t foreign; /* connections in foreign framings */
 	struct cv_timer trim; /* set while the pool holds spare buffers */
 	cv_time began;
+	const char *notes; /* "key: value" lines for show, or NULL */
 	struct cv_stats stats;
 };
 
@@ -108,13 +113,14 @@ void cv_node_tick(struct cv_node *, cv_time now);
 struct cv_opening {
 	struct cv_edge *edge;
 	struct cv_addr src, dst;    /* the client, the address it asked */
-	struct cv_session *session; /* that carries it */
+	struct cv_session *session; /* that carries it, or ... */
+	struct cv_edge *far;        /* ... the edge where it ends */
 	const char *target;         /* URL; must outlive the flow */
 };
 
 /**
- * cv_node_open() - A flow from an edge into a session
- * Return: the flow, or NULL at a limit
+ * cv_node_open() - A flow from an edge into a session or to another edge
+ * Return: the flow, or NULL at a limit or if the far edge refuses
  */
 struct cv_flow *cv_node_open(
 	struct cv_node *, const struct cv_opening *, cv_time now);
@@ -130,7 +136,7 @@ struct cv_flow *cv_node_flow(struct cv_node *, enum cv_kind,
 bool cv_node_give_way(struct cv_node *, struct cv_flow *f, cv_time now);
 
 /** cv_flow_pin() - A static mapping: never idle, opened before it is used */
-void cv_flow_pin(struct cv_flow *);
+void cv_flow_pin(struct cv_node *, struct cv_flow *);
 
 /** cv_flow_send() - A train from one end of a flow to the other
  * Return: 0, or 1 if it waits behind a blocked link
@@ -154,6 +160,17 @@ void cv_flow_refused(struct cv_node *, struct cv_end *, int err, cv_time now);
 
 /** cv_node_dirty() - @link has something to send, unless it is blocked */
 void cv_node_dirty(struct cv_node *, struct cv_link *);
+
+/** cv_node_out() - the edge behind which a peer's @target lies, or NULL */
+struct cv_edge *cv_node_out(
+	const struct cv_node *, const char *target, size_t len);
+
+/**
+ * cv_node_close_edge() - End flows that have an end on the edge
+ * @gone:	whether the flow of such an end is to go; NULL: all of them
+ */
+void cv_node_close_edge(struct cv_node *, struct cv_edge *,
+	bool (*gone)(struct cv_edge *, struct cv_end *), cv_time now);
 
 /** cv_node_edge_dirty() - the edge has something to flush */
 void cv_node_edge_dirty(struct cv_node *, struct cv_edge *);

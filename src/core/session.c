@@ -103,6 +103,13 @@ void cv_session_open_pinned(struct cv_session *s)
 	}
 }
 
+static void changed(struct cv_session *s)
+{
+	struct cv_env *env = &s->node->env;
+	if (env->state)
+		env->state(env->user, s);
+}
+
 /* the keys work on this link */
 void cv_session_ready(struct cv_session *s, cv_time now)
 {
@@ -115,6 +122,8 @@ void cv_session_ready(struct cv_session *s, cv_time now)
 			*s->name ? s->name : "-", s->link->ops->name,
 			cv_addr_format(&s->link->remote, at));
 	}
+	if (!s->ready)
+		changed(s);
 	s->ready = true;
 	cv_session_open_pinned(s);
 	cv_node_dirty(s->node, s->link);
@@ -182,6 +191,7 @@ static void lived(struct cv_session *s, cv_time time)
 void cv_session_link_down(struct cv_session *s, cv_time now)
 {
 	if (s->ready) {
+		changed(s);
 		lived(s, now - s->link->up);
 		/* it relies on OPENs that went over this link */
 		cv_session_drop_queue(s, CV_DROP_LINK_LOST);

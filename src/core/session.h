@@ -40,15 +40,6 @@ struct cv_keys {
 	bool confirmed; /* something came in under them */
 };
 
-/**
- * struct cv_waiter - whoever wants to know when a session takes more
- * @resume:	called once, from cv_node_flush(), when its queue has emptied
- */
-struct cv_waiter {
-	struct cv_list list;
-	void (*resume)(struct cv_waiter *);
-};
-
 /** struct cv_agreed - what a handshake ended in */
 struct cv_agreed {
 	struct cv_noise *noise; /* NULL: plain */
@@ -65,7 +56,8 @@ struct cv_session {
 	char name[32];
 	bool plain, temporary; /* temporary: not from the configuration */
 	bool dials;
-	void *dialer; /* the shell's */
+	void *dialer;  /* the shell's, and ... */
+	unsigned rule; /* ... which of its rules made the session */
 
 	/* handshake */
 	struct cv_noise hs;
@@ -85,6 +77,7 @@ struct cv_session {
 	struct cv_keys *cur, *prev, *next;
 	struct cv_link *link;
 	bool ready;        /* the keys were agreed or used on this link */
+	bool told;         /* the embedding program knows that it is up */
 	unsigned failures; /* links in a row that never became ready */
 	struct cv_timer timer;
 	struct cv_bufq ctl; /* control frames, unsealed */

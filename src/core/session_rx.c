@@ -16,6 +16,8 @@ static void on_open(struct cv_session *s, struct cv_frame *f, cv_time now)
 {
 	struct cv_node *node = s->node;
 	uint64_t id = f->flow ^ 1; /* as we write it */
+	const char *target = (const char *)f->data;
+	struct cv_edge *out = cv_node_out(node, target, f->len);
 	struct cv_flow *flow = cv_flow_find_id(&node->flows, s, id);
 
 	/* sent again over a new link, or with each datagram that waited */
@@ -24,7 +26,7 @@ static void on_open(struct cv_session *s, struct cv_frame *f, cv_time now)
 			cv_flow_opened(node, &flow->end[1], now);
 		return;
 	}
-	if (flow || f->flow & 1 || f->kind != CV_KIND_DGRAM || !node->out ||
+	if (flow || f->flow & 1 || f->kind != CV_KIND_DGRAM || !out ||
 		node->draining) {
 		reset(s, id, CV_RESET_REFUSED, now);
 		return;
@@ -39,13 +41,11 @@ static void on_open(struct cv_session *s, struct cv_frame *f, cv_time now)
 	}
 	cv_flow_set_id(&node->flows, flow, 0, s, id);
 	cv_session_own(s, flow);
-	flow->end[1].edge = node->out;
-	int r = node->out->ops->open(
-		node->out, &flow->end[1], (const char *)f->data, f->len, now);
+	flow->end[1].edge = out;
+	int r = out->ops->open(out, &flow->end[1], target, f->len, now);
 	if (r == CULVERT_EFULL &&
 		cv_node_give_way(node, cv_flows_oldest(&node->flows), now))
-		r = node->out->ops->open(node->out, &flow->end[1],
-			(const char *)f->data, f->len, now);
+		r = out->ops->open(out, &flow->end[1], target, f->len, now);
 	if (r == 0)
 		cv_flow_opened(node, &flow->end[1], now);
 	else if (r < 0)
@@ -70,8 +70,20 @@ static void on_reset(struct cv_session *s, struct cv_frame *f, cv_time now)
 			"reason=%s why=\"%s\"",
 			s->name, flow->target, cv_reset_name(f->value),
 			cv_reset_why(f->value));
-	cv_flow_close(
-		s->node, flow, cv_flow_end_in(flow, s), CV_RESET_DONE, now);
+	cv_flow_close(s->node, flow, cv_flow_end_in(flow, s),
+		f->value < CV_RESET_N ? (enum cv_reset)f->value : CV_RESET_DONE,
+		now);
+}
+
+static void on_opened(struct cv_session *s, const struct cv_frame *f)
+{
+	struct cv_flow *flow = cv_flow_find_id(&s->node->flows, s, f->flow ^ 1);
+	if (!flow || flow->end[1].session != s || flow->state == CV_FLOW_OPEN)
+		return;
+	struct cv_edge *edge = flow->end[0].edge;
+	flow->state = CV_FLOW_OPEN;
+	if (edge->ops->opened)
+		edge->ops->opened(edge, &flow->end[0]);
 }
 
 static void on_dgram(
@@ -100,7 +112,6 @@ static void on_dgram(
 
 static void on_control(struct cv_session *s, struct cv_frame *f, cv_time now)
 {
-	struct cv_flow *flow;
 	switch (f->type) {
 	case CV_FRAME_PING:
 		f->type = CV_FRAME_PONG;
@@ -114,9 +125,7 @@ static void on_control(struct cv_session *s, struct cv_frame *f, cv_time now)
 		on_open(s, f, now);
 		break;
 	case CV_FRAME_OPENED:
-		flow = cv_flow_find_id(&s->node->flows, s, f->flow ^ 1);
-		if (flow && flow->end[1].session == s)
-			flow->state = CV_FLOW_OPEN;
+		on_opened(s, f);
 		break;
 	case CV_FRAME_RESET:
 		on_reset(s, f, now);

@@ -11,7 +11,7 @@ enum cv_drop {
 	CV_DROP_AGED,       /* waited longer than --max-age */
 	CV_DROP_QUEUE_FULL, /* more bytes than a session may queue */
 	CV_DROP_NO_BUFFER,  /* memory ceiling */
-	CV_DROP_NO_SESSION, /* no session came up in time */
+	CV_DROP_NO_SESSION, /* no session or connection came up in time */
 	CV_DROP_LINK_LOST,  /* the link went away with it */
 	CV_DROP_FLOW_LIMIT, /* flow table full of active flows */
 	/* packets from a link */

@@ -21,8 +21,8 @@ static struct cv_buf *tail(struct cv_txq *t, struct cv_pool *pool, size_t need,
 	uint32_t limit, cv_time now)
 {
 	struct cv_buf *b = t->q.tail;
-	if (b && b->len < limit && cv_buf_room(b) >= need &&
-		b->dgrams < CV_PACKET_DGRAMS && now - b->time <= CV_CHUNK_SPAN)
+	if (b && cv_buf_takes(b, need, limit, now) &&
+		b->dgrams < CV_PACKET_DGRAMS)
 		return b;
 	return begin_chunk(t, pool, now);
 }

@@ -28,6 +28,7 @@ struct cv_session;
  * @random:	fill with unpredictable bytes
  * @log:	one line in logfmt, without level and newline
  * @dial:	open a link to the session's endpoint, soon
+ * @state:	a session came up or went down; may be NULL
  * @wall:	wall clock minus monotonic clock, µs since 1970
  */
 struct cv_env {
@@ -36,6 +37,7 @@ struct cv_env {
 	void (*random)(void *user, void *out, size_t len);
 	void (*log)(void *user, enum culvert_log_level, const char *line);
 	void (*dial)(void *user, struct cv_session *);
+	void (*state)(void *user, struct cv_session *);
 	uint64_t wall;
 	void *user;
 };

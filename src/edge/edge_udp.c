@@ -20,9 +20,8 @@ struct cv_udp_port {
 	struct cv_edge edge;
 	struct cv_udp_sock sock;
 	struct cv_loop *loop;
-	struct cv_session *via;
-	const char *target;
-	struct cv_addr peer, peer_asked; /* a known client, what it asked */
+	struct cv_udp_route route;
+	struct cv_addr peer_asked; /* what the known client asked */
 	ev_timer reopen;
 	struct cv_flow *last;
 	struct sockaddr_storage last_from;
@@ -49,8 +48,9 @@ static struct cv_flow *open_flow(struct cv_udp_port *p,
 		.edge = &p->edge,
 		.src = *from,
 		.dst = *to,
-		.session = p->via,
-		.target = p->target,
+		.session = p->route.via,
+		.far = p->route.far,
+		.target = p->route.target,
 	};
 	return cv_node_open(&p->loop->node, &o, now);
 }
@@ -67,7 +67,7 @@ static struct cv_flow *flow_of(
 	cv_sock_from(m->from, &from);
 	struct cv_flow *f = cv_flow_find(&node->flows, &p->edge, &from, &m->to);
 	/* the known client's flow was opened before it asked any address */
-	if (!f && cv_addr_equal(&from, &p->peer)) {
+	if (!f && cv_addr_equal(&from, &p->route.peer)) {
 		f = cv_flow_find(&node->flows, &p->edge, &from, &none);
 		p->peer_asked = m->to;
 	}
@@ -85,6 +85,7 @@ static struct cv_end *input(struct cv_udp_sock *s, unsigned n)
 	struct cv_node *node = &p->loop->node;
 	cv_time now = cv_now();
 	struct cv_end *blocked = NULL;
+	bool all = true;
 	for (unsigned i = 0; i < n; i++) {
 		struct cv_udp_msg m;
 		cv_udp_msg(s, i, &m);
@@ -94,8 +95,10 @@ static struct cv_end *input(struct cv_udp_sock *s, unsigned n)
 				cv_frame_count(&m.train);
 		else if (cv_flow_send(node, &f->end[0], &m.train, now))
 			blocked = &f->end[0];
+		else
+			all = false;
 	}
-	return blocked;
+	return all ? blocked : NULL;
 }
 
 static void reopen_later(struct cv_udp_port *p)
@@ -107,9 +110,10 @@ static void reopen_later(struct cv_udp_port *p)
 static void open_peer(struct cv_udp_port *p)
 {
 	cv_time now = cv_now();
-	struct cv_flow *f = open_flow(p, &p->peer, &(struct cv_addr){ 0 }, now);
+	struct cv_flow *f =
+		open_flow(p, &p->route.peer, &(struct cv_addr){ 0 }, now);
 	if (f)
-		cv_flow_pin(f);
+		cv_flow_pin(&p->loop->node, f);
 	else
 		reopen_later(p);
 }
@@ -133,15 +137,17 @@ static int refuse(struct cv_edge *e, struct cv_end *end, const char *target,
 	return CULVERT_EREFUSED;
 }
 
-static void dgram(
-	struct cv_edge *e, struct cv_end *end, const struct cv_frame *train)
+static int dgram(struct cv_edge *e, struct cv_end *end,
+	const struct cv_frame *train, cv_time now)
 {
 	struct cv_udp_port *p = port_of(e);
 	struct cv_flow *f = cv_end_flow(end);
 	const struct cv_addr *asked = f->pinned ? &p->peer_asked : &f->dst;
+	(void)now;
 	cv_udp_send(p->sock.udp, p->sock.io.fd, &f->src,
 		asked->family ? asked : NULL, train);
 	cv_node_edge_dirty(&p->loop->node, e);
+	return 0;
 }
 
 static void flush(struct cv_edge *e)
@@ -149,10 +155,11 @@ static void flush(struct cv_edge *e)
 	cv_udp_flush(port_of(e)->sock.udp);
 }
 
-static void close_end(struct cv_edge *e, struct cv_end *end)
+static void close_end(struct cv_edge *e, struct cv_end *end, enum cv_reset why)
 {
 	struct cv_udp_port *p = port_of(e);
 	struct cv_flow *f = cv_end_flow(end);
+	(void)why;
 	if (p->last == f)
 		p->last = NULL;
 	if (f->pinned && !p->loop->node.draining)
@@ -167,9 +174,8 @@ static const struct cv_edge_ops ops = {
 	.close = close_end,
 };
 
-struct cv_udp_port *cv_udp_listen(struct cv_udp_io *io,
-	const struct cv_addr *at, const struct cv_addr *peer,
-	struct cv_session *via, const char *target)
+struct cv_udp_port *cv_udp_listen(
+	struct cv_udp_io *io, const struct cv_addr *at)
 {
 	struct cv_udp_port *p = calloc(1, sizeof *p);
 	if (!p)
@@ -185,20 +191,33 @@ struct cv_udp_port *cv_udp_listen(struct cv_udp_io *io,
 	p->edge.ops = &ops;
 	p->edge.node = &p->loop->node;
 	cv_list_init(&p->edge.dirty);
-	p->via = via;
-	p->target = target;
-	p->peer = *peer;
 	ev_timer_init(&p->reopen, on_reopen, REOPEN, 0.);
 	p->reopen.data = p;
 	cv_udp_start(&p->sock, io, fd, input);
-	if (peer->family)
-		open_peer(p);
 	return p;
+}
+
+static void close_flows(struct cv_udp_port *p)
+{
+	cv_node_close_edge(&p->loop->node, &p->edge, NULL, cv_now());
+	ev_timer_stop(p->loop->ev, &p->reopen);
+}
+
+void cv_udp_route(struct cv_udp_port *p, const struct cv_udp_route *r)
+{
+	if (p->route.via == r->via && p->route.far == r->far &&
+		!strcmp(p->route.target, r->target) &&
+		cv_addr_equal(&p->route.peer, &r->peer))
+		return;
+	close_flows(p);
+	p->route = *r;
+	if (r->peer.family)
+		open_peer(p);
 }
 
 void cv_udp_unlisten(struct cv_udp_port *p)
 {
-	ev_timer_stop(p->loop->ev, &p->reopen);
+	close_flows(p);
 	cv_list_del(&p->edge.dirty);
 	cv_udp_stop(&p->sock);
 	free(p);

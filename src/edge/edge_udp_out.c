@@ -14,6 +14,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -53,6 +54,8 @@ struct target {
 	struct cv_end *end;
 	struct opening *opening; /* NULL once the socket exists */
 	struct fixed *fixed;     /* NULL: the port is the system's choice */
+	char *name;              /* the target's, if it was no number */
+	bool trusted;            /* the operator's own --to */
 };
 
 struct cv_udp_out {
@@ -62,7 +65,8 @@ struct cv_udp_out {
 	const struct cv_policy *policy;
 	char to[CV_URL_TEXT];
 	struct cv_list fixed;
-	int fds; /* descriptors below this are for flows */
+	bool moved; /* while flows are checked: --to is another */
+	int fds;    /* descriptors below this are for flows */
 };
 
 static struct cv_udp_out *out_of(struct cv_edge *e)
@@ -100,6 +104,25 @@ static void drop_opening(struct cv_udp_out *o, struct target *t)
 	}
 	free(op);
 	t->opening = NULL;
+}
+
+static void unfix(struct target *t)
+{
+	if (!t->fixed)
+		return;
+	cv_list_del(&t->fixed->list);
+	free(t->fixed);
+	t->fixed = NULL;
+}
+
+/* all of it but its socket */
+static void forget(struct cv_udp_out *o, struct target *t)
+{
+	drop_opening(o, t);
+	unfix(t);
+	t->end->ctx = NULL;
+	free(t->name);
+	free(t);
 }
 
 static void log_refusal(struct cv_udp_out *o, struct cv_end *end,
@@ -159,17 +182,8 @@ static bool fix(struct cv_udp_out *o, struct target *t,
 	t->fixed->target = *target;
 	cv_list_init(&t->fixed->list);
 	cv_list_append(&o->fixed, &t->fixed->list);
-	cv_flow_pin(cv_end_flow(t->end));
+	cv_flow_pin(&o->loop->node, cv_end_flow(t->end));
 	return true;
-}
-
-static void unfix(struct target *t)
-{
-	if (!t->fixed)
-		return;
-	cv_list_del(&t->fixed->list);
-	free(t->fixed);
-	t->fixed = NULL;
 }
 
 /* a connected socket for a flow; -1 and errno */
@@ -187,6 +201,18 @@ static int socket_for(const struct cv_udp_out *o, const struct cv_addr *bind,
 	return -1;
 }
 
+/* what another policy would ask */
+static bool remember(struct target *t)
+{
+	const struct opening *op = t->opening;
+	struct cv_addr a;
+	bool number = !cv_url_addr(&op->url, &a);
+	t->trusted = op->trusted;
+	if (!number && !t->name)
+		t->name = strdup(op->url.host);
+	return number || t->name;
+}
+
 /* the target's address is known: policy, then a socket */
 static int connect_to(
 	struct cv_udp_out *o, struct target *t, const struct cv_addr *addr)
@@ -202,7 +228,8 @@ static int connect_to(
 		return CULVERT_EREFUSED;
 	}
 	int fd = socket_for(o, &op->bind, addr);
-	if (fd >= 0 && op->bind.port && !fix(o, t, &op->bind, addr)) {
+	if (fd >= 0 && (!remember(t) || (op->bind.port &&
+						!fix(o, t, &op->bind, addr)))) {
 		close(fd);
 		return CULVERT_ENOMEM;
 	}
@@ -251,9 +278,7 @@ static void on_resolved(
 			err = connect_to(o, t, &a);
 	}
 	if (err) {
-		drop_opening(o, t);
-		end->ctx = NULL;
-		free(t);
+		forget(o, t);
 		cv_flow_refused(&o->loop->node, end, err, now);
 		return;
 	}
@@ -328,11 +353,8 @@ static int open_end(struct cv_edge *e, struct cv_end *end, const char *target,
 	end->ctx = t;
 	t->sock.io.fd = -1;
 	int r = start(o, t, target, len);
-	if (r < 0) {
-		drop_opening(o, t);
-		end->ctx = NULL;
-		free(t);
-	}
+	if (r < 0)
+		forget(o, t);
 	return r;
 }
 
@@ -358,17 +380,19 @@ static void hold(
 	op->bytes += train->len;
 }
 
-static void dgram(
-	struct cv_edge *e, struct cv_end *end, const struct cv_frame *train)
+static int dgram(struct cv_edge *e, struct cv_end *end,
+	const struct cv_frame *train, cv_time now)
 {
 	struct cv_udp_out *o = out_of(e);
 	struct target *t = end->ctx;
+	(void)now;
 	if (t->opening) {
 		hold(o, t, train);
-		return;
+		return 0;
 	}
 	cv_udp_send(o->udp, t->sock.io.fd, NULL, NULL, train);
 	cv_node_edge_dirty(&o->loop->node, e);
+	return 0;
 }
 
 static void flush(struct cv_edge *e)
@@ -376,19 +400,50 @@ static void flush(struct cv_edge *e)
 	cv_udp_flush(out_of(e)->udp);
 }
 
-static void close_end(struct cv_edge *e, struct cv_end *end)
+static void close_end(struct cv_edge *e, struct cv_end *end, enum cv_reset why)
 {
-	struct cv_udp_out *o = out_of(e);
 	struct target *t = end->ctx;
+	(void)why;
 	if (!t)
 		return;
-	if (t->opening)
-		drop_opening(o, t);
-	else
+	if (!t->opening)
 		cv_udp_stop(&t->sock);
-	unfix(t);
-	end->ctx = NULL;
-	free(t);
+	forget(out_of(e), t);
+}
+
+static struct cv_addr name_of(
+	int fd, int (*get)(int, struct sockaddr *, socklen_t *))
+{
+	struct sockaddr_storage ss;
+	socklen_t len = sizeof ss;
+	struct cv_addr a = { 0 };
+	if (!get(fd, (struct sockaddr *)&ss, &len))
+		cv_sock_from(&ss, &a);
+	return a;
+}
+
+static bool not_allowed(struct cv_edge *e, struct cv_end *end)
+{
+	const struct cv_udp_out *o = out_of(e);
+	const struct target *t = end->ctx;
+	char scheme[] = "udp", none[] = "";
+	struct cv_url u;
+	if (!t || t->opening) /* asked when its address is known */
+		return false;
+	if (t->trusted)
+		return o->moved;
+	u.scheme = scheme;
+	u.host = t->name ? t->name : none;
+	struct cv_addr to = name_of(t->sock.io.fd, getpeername);
+	return !cv_policy_allows(
+		o->policy, &u, &to, t->fixed ? &t->fixed->bind : NULL);
+}
+
+void cv_udp_out_allow(struct cv_udp_out *o, const char *to)
+{
+	o->moved = strcmp(o->to, to) != 0;
+	snprintf(o->to, sizeof o->to, "%s", to);
+	cv_node_close_edge(&o->loop->node, &o->edge, not_allowed, cv_now());
 }
 
 static const struct cv_edge_ops ops = {
@@ -400,7 +455,7 @@ static const struct cv_edge_ops ops = {
 };
 
 struct cv_udp_out *cv_udp_out_new(
-	struct cv_udp_io *io, const struct cv_policy *policy, const char *to)
+	struct cv_udp_io *io, const struct cv_policy *policy)
 {
 	struct rlimit limit;
 	struct cv_udp_out *o = calloc(1, sizeof *o);
@@ -413,7 +468,6 @@ struct cv_udp_out *cv_udp_out_new(
 	o->fds = INT_MAX;
 	if (!getrlimit(RLIMIT_NOFILE, &limit) && limit.rlim_cur < INT_MAX)
 		o->fds = (int)limit.rlim_cur - KEPT_BACK;
-	strcpy(o->to, to);
 	o->edge.ops = &ops;
 	o->edge.node = &o->loop->node;
 	cv_list_init(&o->edge.dirty);

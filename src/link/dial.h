@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* dial.h - keep one TCP link open to a peer's endpoint */
+/**
+ * dial.h - keep one TCP link open to a peer's endpoint
+ *
+ * Attempts are connect.h's, the waiting between them is backoff.h's.
+ */
 #ifndef CV_DIAL_H
 #define CV_DIAL_H
 
@@ -8,7 +12,7 @@
 
 struct cv_dialer;
 
-/** cv_dialer_new() - for @s, to tcp://host:port */
+/** cv_dialer_new() - for @s, to tcp://host:port; NULL: out of memory */
 struct cv_dialer *cv_dialer_new(
 	struct cv_loop *, struct cv_session *, const struct cv_url *);
 void cv_dialer_free(struct cv_dialer *);

@@ -10,8 +10,6 @@
 #include "loop/control.h"
 
 #include "loop/answer.h"
-#include "loop/metrics.h"
-#include "loop/show.h"
 #include "loop/unix.h"
 
 #include <dirent.h>
@@ -30,22 +28,10 @@ enum {
 };
 
 struct cv_control {
-	struct cv_loop *loop;
 	struct cv_answer *answer;
-	int (*other)(void *user, const char *request, char *out, size_t size);
+	cv_compose *compose;
 	void *user;
 	char path[PATH], name[64];
-};
-
-static const struct {
-	const char *text;
-	void (*compose)(FILE *, struct cv_node *, const char *name, cv_time);
-} requests[] = {
-	{ "show", cv_show_text },
-	{ "show -j", cv_show_json },
-	{ "show flows", cv_show_flows },
-	{ "show flows -j", cv_show_flows_json },
-	{ "metrics", cv_metrics_text },
 };
 
 static const char *directory(char out[80])
@@ -71,19 +57,8 @@ static bool path_of(char out[PATH], const char *dir, const char *name)
 
 static void compose(void *user, char *request, FILE *f)
 {
-	struct cv_control *k = user;
-	char text[512] = "";
-	for (size_t i = 0; request && i < CV_COUNT(requests); i++) {
-		if (strcmp(request, requests[i].text))
-			continue;
-		requests[i].compose(f, &k->loop->node, k->name, cv_now());
-		return;
-	}
-	if (request && k->other &&
-		!k->other(k->user, request, text, sizeof text))
-		fputs(text, f);
-	else
-		fputs("error: unknown request\n", f);
+	const struct cv_control *k = user;
+	k->compose(k->user, request ? request : "", f);
 }
 
 static const struct cv_answer_ops ops = {
@@ -134,16 +109,8 @@ const char *cv_control_name(const struct cv_control *k)
 	return k->name;
 }
 
-void cv_control_other(struct cv_control *k,
-	int (*answer)(void *user, const char *request, char *out, size_t size),
-	void *user)
-{
-	k->other = answer;
-	k->user = user;
-}
-
-struct cv_control *cv_control_new(
-	struct cv_loop *l, const char *name, bool exact)
+struct cv_control *cv_control_new(struct cv_loop *l, const char *name,
+	bool exact, cv_compose *compose_it, void *user)
 {
 	char dir[80];
 	directory(dir);
@@ -152,7 +119,8 @@ struct cv_control *cv_control_new(
 	struct cv_control *k = calloc(1, sizeof *k);
 	if (!k)
 		return NULL;
-	k->loop = l;
+	k->compose = compose_it;
+	k->user = user;
 	int fd = take_name(k, dir, name, exact);
 	if (fd >= 0)
 		k->answer = cv_answer_new(l->ev, fd, &ops, k);

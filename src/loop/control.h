@@ -5,7 +5,12 @@
 
 #include "loop/loop.h"
 
+#include <stdio.h>
+
 struct cv_control;
+
+/** cv_compose - write the answer to a request of one line */
+typedef void cv_compose(void *user, const char *request, FILE *);
 
 /**
  * cv_control_new() - Listen at DIR/NAME.sock, mode 0600
@@ -18,13 +23,8 @@ struct cv_control;
  *
  * Return: the control socket, or NULL and errno
  */
-struct cv_control *cv_control_new(
-	struct cv_loop *, const char *name, bool exact);
-
-/** cv_control_other() - culvert_on_request() */
-void cv_control_other(struct cv_control *,
-	int (*answer)(void *user, const char *request, char *out, size_t size),
-	void *user);
+struct cv_control *cv_control_new(struct cv_loop *, const char *name,
+	bool exact, cv_compose *, void *user);
 
 /** cv_control_name() - what it is called */
 const char *cv_control_name(const struct cv_control *);

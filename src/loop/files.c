@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,7 +16,6 @@
 enum {
 	KEY_FILE = 256,
 	PEERS_FILE = 1 << 20,
-	DESCRIPTORS = 1 << 20, /* asked for; the kernel's own default bound */
 };
 
 static int fail(struct culvert_diag *d, const char *path, const char *why)
@@ -100,17 +100,10 @@ int cv_file_peers(
 	return err;
 }
 
-unsigned cv_files_raise_limit(void)
+unsigned cv_files_limit(void)
 {
-	struct rlimit now, more = { DESCRIPTORS, DESCRIPTORS };
-	if (getrlimit(RLIMIT_NOFILE, &now))
-		return DESCRIPTORS;
-	if (now.rlim_cur < DESCRIPTORS &&
-		setrlimit(RLIMIT_NOFILE, &more)) { /* root may */
-		more.rlim_cur = more.rlim_max = now.rlim_max;
-		setrlimit(RLIMIT_NOFILE, &more);
-	}
-	if (getrlimit(RLIMIT_NOFILE, &now) || now.rlim_cur > DESCRIPTORS)
-		return DESCRIPTORS;
+	struct rlimit now;
+	if (getrlimit(RLIMIT_NOFILE, &now) || now.rlim_cur > UINT_MAX)
+		return UINT_MAX;
 	return (unsigned)now.rlim_cur;
 }

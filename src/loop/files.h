@@ -17,11 +17,7 @@ int cv_file_key(
 int cv_file_peers(
 	const char *path, struct cv_conf *conf, struct culvert_diag *diag);
 
-/**
- * cv_files_raise_limit() - As many descriptors as we may have: one a flow
- *
- * Return: how many that is
- */
-unsigned cv_files_raise_limit(void);
+/** cv_files_limit() - how many descriptors the process may have */
+unsigned cv_files_limit(void);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* log.h - one line per event on standard error, in logfmt */
+/* log.h - what comes too often is left out, and counted */
 #ifndef CV_LOG_H
 #define CV_LOG_H
 
@@ -11,7 +11,10 @@ enum {
 	CV_LOG_SECONDS = 5, /* ... in this time; the rest is counted */
 };
 
+/** struct cv_logger - @put: takes the lines that are let through, or NULL */
 struct cv_logger {
+	void (*put)(void *user, enum culvert_log_level, const char *line);
+	void *user;
 	enum culvert_log_level level;
 	struct {
 		uint64_t hash;
@@ -20,8 +23,8 @@ struct cv_logger {
 	} kind[CV_LOG_KINDS];
 };
 
-/** cv_logger_write() - "msg=\"...\" key=value ..." with time and level */
-void cv_logger_write(
-	struct cv_logger *, enum culvert_log_level, const char *line);
+/** cv_logger_write() - "msg=\"...\" key=value ...", at @now */
+void cv_logger_write(struct cv_logger *, enum culvert_log_level,
+	const char *line, cv_time now);
 
 #endif

@@ -62,11 +62,17 @@ static void on_prepare(struct ev_loop *ev, ev_prepare *w, int events)
 	struct cv_loop *l = w->data;
 	(void)ev;
 	(void)events;
-	if (!cv_list_empty(&l->node.dirty_links))
+	/* news that came of no input: a link that was lost, a reload */
+	if (!cv_list_empty(&l->node.dirty_edges))
+		cv_node_input_done(&l->node);
+	if (!cv_list_empty(&l->node.dirty_links) ||
+		!cv_list_empty(&l->node.resumed))
 		cv_node_flush(&l->node, cv_now());
 	if (cv_node_deadline(&l->node) < l->armed || !ev_is_active(&l->timer))
 		arm(l, cv_now());
-	breathe(l);
+	/* others on the same loop are not kept waiting */
+	if (l->own)
+		breathe(l);
 }
 
 static void on_timer(struct ev_loop *ev, ev_timer *w, int events)
@@ -79,15 +85,17 @@ static void on_timer(struct ev_loop *ev, ev_timer *w, int events)
 	cv_node_input_done(&l->node);
 }
 
-int cv_loop_init(struct cv_loop *l, const struct cv_env *env, size_t memory,
-	size_t flows)
+int cv_loop_init(struct cv_loop *l, const struct cv_env *env,
+	const struct cv_loop_size *size, struct ev_loop *ev)
 {
 	memset(l, 0, sizeof *l);
-	l->ev = ev_loop_new(EVFLAG_AUTO | EVFLAG_NOENV);
+	l->own = !ev;
+	l->ev = ev ? ev : ev_loop_new(EVFLAG_AUTO | EVFLAG_NOENV);
 	l->area = malloc(CV_RX_AREA + CV_PACKET_MAX + 64);
-	if (!l->ev || !l->area || cv_node_init(&l->node, env, memory, flows)) {
+	if (!l->ev || !l->area ||
+		cv_node_init(&l->node, env, size->memory, size->flows)) {
 		free(l->area);
-		if (l->ev)
+		if (l->ev && l->own)
 			ev_loop_destroy(l->ev);
 		l->ev = NULL;
 		return CULVERT_ENOMEM;
@@ -109,7 +117,8 @@ void cv_loop_clear(struct cv_loop *l)
 	ev_prepare_stop(l->ev, &l->prepare);
 	ev_timer_stop(l->ev, &l->timer);
 	cv_node_clear(&l->node);
-	ev_loop_destroy(l->ev);
+	if (l->own)
+		ev_loop_destroy(l->ev);
 	free(l->area);
 	l->ev = NULL;
 }

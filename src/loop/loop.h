@@ -38,14 +38,24 @@ struct cv_loop {
 	ev_prepare prepare;
 	ev_timer timer;
 	cv_time armed; /* what the timer is set to */
+	bool own;      /* the event loop is ours alone */
 	struct cv_breath breath;
 	uint8_t *area; /* CV_RX_AREA + CV_PACKET_MAX, shared by all streams */
 	struct cv_resolver *resolver;
+	bool no_mptcp; /* the kernel has none, which was said */
 };
 
-/** cv_loop_init() - 0 or CULVERT_ENOMEM; cv_loop_clear() also after that */
-int cv_loop_init(
-	struct cv_loop *, const struct cv_env *, size_t memory, size_t flows);
+/** struct cv_loop_size - how much a node may hold */
+struct cv_loop_size {
+	size_t memory, flows; /* bytes of all buffers; flows */
+};
+
+/**
+ * cv_loop_init() - @ev: the loop to live on; NULL: one of its own
+ * Return: 0 or CULVERT_ENOMEM; cv_loop_clear() also after that
+ */
+int cv_loop_init(struct cv_loop *, const struct cv_env *,
+	const struct cv_loop_size *, struct ev_loop *ev);
 void cv_loop_clear(struct cv_loop *);
 
 /** cv_now() - CLOCK_MONOTONIC, µs */

@@ -70,6 +70,14 @@ static void text_session(FILE *f, const struct cv_session *s, cv_time now)
 	text_traffic(f, "  ", &s->stats);
 }
 
+/* what the embedding program says of its process, a line each */
+static void text_notes(FILE *f, const char *notes)
+{
+	for (const char *end; notes && (end = strchr(notes, '\n'));
+		notes = end + 1)
+		fprintf(f, "  %.*s\n", (int)(end - notes), notes);
+}
+
 void cv_show_text(FILE *f, struct cv_node *n, const char *name, cv_time now)
 {
 	char key[CULVERT_KEYTEXT];
@@ -81,6 +89,7 @@ void cv_show_text(FILE *f, struct cv_node *n, const char *name, cv_time now)
 		"\n  up: %" PRIu64 " s, flows: %zu of %zu, buffers: %zu KiB\n",
 		(now - n->began) / 1000000, n->flows.count, n->flows.max,
 		n->pool.bytes >> 10);
+	text_notes(f, n->notes);
 	text_traffic(f, "  ", &n->stats);
 	for (struct cv_list *l = n->sessions.next; l != &n->sessions;
 		l = l->next)
@@ -138,6 +147,26 @@ static void json_session(FILE *f, const struct cv_session *s, cv_time now)
 	fputc('}', f);
 }
 
+static void json_notes(FILE *f, const char *notes)
+{
+	char word[256];
+	const char *sep = "", *end, *colon;
+	fputs("\"notes\":{", f);
+	for (; notes && (end = strchr(notes, '\n')); notes = end + 1) {
+		colon = strstr(notes, ": ");
+		snprintf(
+			word, sizeof word, "%.*s", (int)(colon - notes), notes);
+		fputs(sep, f);
+		cv_show_quoted(f, word);
+		fputc(':', f);
+		snprintf(word, sizeof word, "%.*s", (int)(end - colon - 2),
+			colon + 2);
+		cv_show_quoted(f, word);
+		sep = ",";
+	}
+	fputs("},", f);
+}
+
 void cv_show_json(FILE *f, struct cv_node *n, const char *name, cv_time now)
 {
 	char key[CULVERT_KEYTEXT];
@@ -152,6 +181,7 @@ void cv_show_json(FILE *f, struct cv_node *n, const char *name, cv_time now)
 		n->plain ? "" : cv_keytext_format(n->pub, key),
 		(now - n->began) / 1000000, n->flows.count, n->flows.max,
 		n->pool.bytes, n->pool.allocs);
+	json_notes(f, n->notes);
 	json_stats(f, &n->stats);
 	fputs(",\"peers\":[", f);
 	for (struct cv_list *l = n->sessions.next; l != &n->sessions;

@@ -437,7 +437,8 @@ static size_t drain(struct cv_udp_sock *s)
 	for (int i = 0; i < n; i++)
 		bytes += io->in[i].msg_len + CV_UDP_OVERHEAD;
 	cv_list_append(&io->paused, &s->paused);
-	s->input(s, (unsigned)n);
+	if (!s->input(s, (unsigned)n))
+		go_on(s);
 	return bytes;
 }
 

@@ -20,8 +20,9 @@ enum {
 
 /**
  * struct cv_udp_sock - a socket that is read in batches
- * @input:	take messages 0..@n-1 of this read; returns the end of a flow
- *		that is blocked, so that reading may slow down, or NULL
+ * @input:	take messages 0..@n-1 of this read, which are gone afterwards;
+ *if all of them are behind something blocked returns the end of one's flow, so
+ *that reading may slow down, else NULL
  */
 struct cv_udp_sock {
 	ev_io io; /* its fd: -1 for none */

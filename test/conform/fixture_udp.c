@@ -15,13 +15,12 @@ static struct {
 	struct cv_udp_port *port;
 	struct cv_udp_out *out;
 	struct cv_policy policy;
-	char target[CV_URL_TEXT];
 } udp;
 
 static struct cv_addr open_edges(
 	struct node *a, struct node *b, const struct edge_setup *set)
 {
-	struct cv_addr third = rig_address(3), none = { 0 };
+	struct cv_addr third = rig_address(3);
 	struct cv_addr at = set->at ? *set->at : rig_port(SOCK_DGRAM, &third);
 	const char *why;
 	memset(&udp, 0, sizeof udp);
@@ -29,15 +28,18 @@ static struct cv_addr open_edges(
 	if (set->allow)
 		assert_int_equal(
 			cv_policy_add(&udp.policy, set->allow, &why), 0);
-	snprintf(udp.target, sizeof udp.target, "%s", set->target);
 	udp.io[0] = cv_udp_io_new(&a->loop);
 	udp.io[1] = cv_udp_io_new(&b->loop);
-	udp.out =
-		cv_udp_out_new(udp.io[1], &udp.policy, set->to ? set->to : "");
-	b->loop.node.out = cv_udp_out_edge(udp.out);
-	udp.port = cv_udp_listen(udp.io[0], &at,
-		set->client ? set->client : &none, node_peer(a), udp.target);
+	udp.out = cv_udp_out_new(udp.io[1], &udp.policy);
+	cv_udp_out_allow(udp.out, set->to ? set->to : "");
+	b->loop.node.out[0] = cv_udp_out_edge(udp.out);
+	udp.port = cv_udp_listen(udp.io[0], &at);
 	assert_non_null(udp.port);
+	struct cv_udp_route r = { .via = node_peer(a) };
+	if (set->client)
+		r.peer = *set->client;
+	snprintf(r.target, sizeof r.target, "%s", set->target);
+	cv_udp_route(udp.port, &r);
 	return at;
 }
 

@@ -346,11 +346,12 @@ static void take(struct sink *k, const uint8_t *p, uint32_t len)
 		k->oldest = age + 1;
 }
 
-static void sink_dgram(
-	struct cv_edge *e, struct cv_end *end, const struct cv_frame *f)
+static int sink_dgram(struct cv_edge *e, struct cv_end *end,
+	const struct cv_frame *f, cv_time now)
 {
 	struct sink *k = &node_of(e)->sink;
 	uint32_t off = 0;
+	(void)now;
 	k->trains++;
 	k->seg = f->seg;
 	k->len = f->len;
@@ -361,6 +362,7 @@ static void sink_dgram(
 		off += n;
 	} while (off < f->len);
 	cv_node_edge_dirty(&node_of(e)->loop.node, e);
+	return 0;
 }
 
 static void sink_flush(struct cv_edge *e)
@@ -368,8 +370,9 @@ static void sink_flush(struct cv_edge *e)
 	(void)e;
 }
 
-static void sink_close(struct cv_edge *e, struct cv_end *end)
+static void sink_close(struct cv_edge *e, struct cv_end *end, enum cv_reset why)
 {
+	(void)why;
 	struct sink *k = &node_of(e)->sink;
 	k->closes++;
 	if (k->end == end)
@@ -421,7 +424,8 @@ void node_up(struct node *n, uint8_t seed)
 			(uint64_t)t.tv_nsec / 1000u + rig.skew - cv_now(),
 		.user = n,
 	};
-	assert_int_equal(cv_loop_init(&n->loop, &n->env, CV_MEMORY, 4000), 0);
+	const struct cv_loop_size size = { CV_MEMORY, 4000 };
+	assert_int_equal(cv_loop_init(&n->loop, &n->env, &size, NULL), 0);
 	n->loop.node.accepts = true;
 	n->loop.node.max_age = RIG_AGE;
 	n->loop.node.plain = !seed;
@@ -431,7 +435,7 @@ void node_up(struct node *n, uint8_t seed)
 	n->edge.ops = &sink_ops;
 	n->edge.node = &n->loop.node;
 	cv_list_init(&n->edge.dirty);
-	n->loop.node.out = &n->edge;
+	n->loop.node.out[0] = &n->edge;
 	ev_set_invoke_pending_cb(n->loop.ev, invoke);
 	ev_embed_init(&n->embed, on_embed, n->loop.ev);
 	ev_embed_start(rig.ev, &n->embed);

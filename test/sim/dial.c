@@ -11,12 +11,9 @@ static void failed(struct host *h)
 	uint8_t r;
 	d->busy = false;
 	event_set(h->w, &d->done, CV_NEVER);
-	d->backoff = d->backoff ? d->backoff * 2 : CV_DIAL_MIN;
-	if (d->backoff > CV_DIAL_MAX)
-		d->backoff = CV_DIAL_MAX;
 	h->env.random(h, &r, 1);
-	event_set(h->w, &d->wait,
-		h->w->now + d->backoff / 2 + d->backoff * r / 512);
+	event_set(
+		h->w, &d->wait, h->w->now + cv_backoff_failed(&d->backoff, r));
 }
 
 static void on_done(struct event *ev)
@@ -43,18 +40,10 @@ static void begin(struct event *ev)
 	if (h->session->link)
 		return;
 	d->busy = true;
-	d->began = w->now;
+	cv_backoff_began(&d->backoff, w->now);
 	event_set(w, &d->done,
 		w->now + (w->now < w->hung_until ? CONNECT_TIMEOUT
 						 : 2 * w->cfg.delay + 1));
-}
-
-static cv_time least_wait(const struct host *h)
-{
-	cv_time wait = CV_DIAL_MIN;
-	for (unsigned n = h->session->failures; n && wait < CV_DIAL_FAILED; n--)
-		wait *= 2;
-	return wait < CV_DIAL_FAILED ? wait : CV_DIAL_FAILED;
 }
 
 void dial_kick(struct host *h)
@@ -63,10 +52,8 @@ void dial_kick(struct host *h)
 	cv_time now = h->w->now;
 	if (d->busy || !h->session || h->session->link)
 		return;
-	cv_time next = d->began + least_wait(h);
-	cv_time wait = d->began && next > now ? next - now : 0;
-	if (now - d->began > CV_DIAL_MAX)
-		d->backoff = 0;
+	cv_time wait =
+		cv_backoff_kicked(&d->backoff, h->session->failures, now);
 	if (d->wait.place && d->wait.when <= now + wait)
 		return;
 	event_set(h->w, &d->wait, now + wait);
@@ -77,7 +64,7 @@ void dial_stop(struct host *h)
 	event_set(h->w, &h->dialer.wait, CV_NEVER);
 	event_set(h->w, &h->dialer.done, CV_NEVER);
 	h->dialer.busy = false;
-	h->dialer.began = h->dialer.backoff = 0;
+	h->dialer.backoff = (struct cv_backoff){ 0 };
 }
 
 void dial_init(struct host *h)

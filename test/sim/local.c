@@ -217,7 +217,7 @@ static void on_reopen(struct event *e)
 	if (h->node.draining)
 		return;
 	if (!c->gen && open_flow(c))
-		cv_flow_pin(cv_end_flow(c->end));
+		cv_flow_pin(&h->node, cv_end_flow(c->end));
 	else if (!c->gen)
 		event_set(h->w, e, h->w->now + CV_SEC(5));
 	host_turn(h);
@@ -346,14 +346,15 @@ static int refuse(struct cv_edge *edge, struct cv_end *end, const char *target,
 	return CULVERT_EREFUSED;
 }
 
-static void to_target(
-	struct cv_edge *edge, struct cv_end *end, const struct cv_frame *f)
+static int to_target(struct cv_edge *edge, struct cv_end *end,
+	const struct cv_frame *f, cv_time now)
 {
 	struct local *l = CV_CONTAINER(edge, struct local, edge);
 	struct world *w = l->h->w;
 	struct target *t = end->ctx;
 	struct seen s = model_delivered(l->h, t->gen, 0, f);
 	struct conv *c = t->conv;
+	(void)now;
 	l->full = true;
 	t->gen->touched = w->now;
 	cv_node_edge_dirty(&l->h->node, edge);
@@ -362,7 +363,7 @@ static void to_target(
 		c->reached = w->now;
 	}
 	if (c->stage != REACHED && chance(&w->rng, 30))
-		return;
+		return 0;
 	t->s.todo = (unsigned)cv_frame_count(f);
 	t->s.size = f->seg;
 	if (t->s.todo > 16)
@@ -370,18 +371,21 @@ static void to_target(
 	if (w->bytes_left <= 0 && t->s.size > 64)
 		t->s.size = 64;
 	event_set(w, &t->s.send, w->now + spread(&w->rng, 1, CV_MS(3)));
+	return 0;
 }
 
-static void to_program(
-	struct cv_edge *edge, struct cv_end *end, const struct cv_frame *f)
+static int to_program(struct cv_edge *edge, struct cv_end *end,
+	const struct cv_frame *f, cv_time now)
 {
 	struct local *l = CV_CONTAINER(edge, struct local, edge);
 	struct conv *c = end->ctx;
 	struct seen s = model_delivered(l->h, c->gen, 1, f);
+	(void)now;
 	l->full = true;
 	cv_node_edge_dirty(&l->h->node, edge);
 	if (c->stage == REACHED && s.handed >= c->reached)
 		c->stage = ANSWERED;
+	return 0;
 }
 
 static void flush(struct cv_edge *edge)
@@ -389,8 +393,10 @@ static void flush(struct cv_edge *edge)
 	CV_CONTAINER(edge, struct local, edge)->full = false;
 }
 
-static void close_target(struct cv_edge *edge, struct cv_end *end)
+static void close_target(
+	struct cv_edge *edge, struct cv_end *end, enum cv_reset why)
 {
+	(void)why;
 	struct local *l = CV_CONTAINER(edge, struct local, edge);
 	struct target *t = end->ctx;
 	if (!t)
@@ -403,8 +409,10 @@ static void close_target(struct cv_edge *edge, struct cv_end *end)
 	free(t);
 }
 
-static void close_program(struct cv_edge *edge, struct cv_end *end)
+static void close_program(
+	struct cv_edge *edge, struct cv_end *end, enum cv_reset why)
 {
+	(void)why;
 	struct local *l = CV_CONTAINER(edge, struct local, edge);
 	struct conv *c = end->ctx;
 	cv_list_del(&c->s.waiter.list);
@@ -477,7 +485,7 @@ void local_start(struct host *h)
 	l->full = false;
 	cv_list_init(&l->edge.dirty);
 	if (!h->no)
-		h->node.out = &l->edge;
+		h->node.out[0] = &l->edge;
 	for (unsigned i = 0; i < l->convs; i++) {
 		struct conv *c = &l->conv[i];
 		if (c->pinned)

@@ -8,6 +8,7 @@
 #ifndef SIM_WORLD_H
 #define SIM_WORLD_H
 
+#include "core/backoff.h"
 #include "core/node.h"
 #include "sim/rng.h"
 
@@ -75,7 +76,7 @@ struct config {
 /** struct dialer - connects a client's session, as link/dial.c does */
 struct dialer {
 	struct event wait, done;
-	cv_time began, backoff;
+	struct cv_backoff backoff;
 	bool busy;
 };
 

@@ -54,11 +54,12 @@ static int open_flow(struct cv_edge *edge, struct cv_end *end,
 	return e->answer;
 }
 
-static void deliver(
-	struct cv_edge *edge, struct cv_end *end, const struct cv_frame *f)
+static int deliver(struct cv_edge *edge, struct cv_end *end,
+	const struct cv_frame *f, cv_time now)
 {
 	struct edge *e = CV_CONTAINER(edge, struct edge, edge);
 	uint32_t at = 0;
+	(void)now;
 	e->last = end;
 	do {
 		uint32_t n = f->len - at < f->seg ? f->len - at : f->seg;
@@ -72,6 +73,13 @@ static void deliver(
 		at += n;
 	} while (at < f->len);
 	cv_node_edge_dirty(edge->node, edge);
+	return e->blocked;
+}
+
+static void wait(struct cv_edge *edge, struct cv_end *end, struct cv_waiter *w)
+{
+	(void)end;
+	CV_CONTAINER(edge, struct edge, edge)->waiter = w;
 }
 
 static void flush_edge(struct cv_edge *edge)
@@ -79,8 +87,10 @@ static void flush_edge(struct cv_edge *edge)
 	CV_CONTAINER(edge, struct edge, edge)->flushes++;
 }
 
-static void close_flow(struct cv_edge *edge, struct cv_end *end)
+static void close_flow(
+	struct cv_edge *edge, struct cv_end *end, enum cv_reset why)
 {
+	(void)why;
 	struct edge *e = CV_CONTAINER(edge, struct edge, edge);
 	e->closes++;
 	if (e->last == end)
@@ -91,6 +101,7 @@ static const struct cv_edge_ops edge_ops = {
 	.name = "fake",
 	.open = open_flow,
 	.dgram = deliver,
+	.wait = wait,
 	.flush = flush_edge,
 	.close = close_flow,
 };
@@ -123,7 +134,7 @@ static int init_side(struct pair *p, int i, uint64_t fail_at)
 	x->edge.edge.node = &x->node;
 	cv_list_init(&x->edge.edge.dirty);
 	if (i == B)
-		x->node.out = &x->edge.edge;
+		x->node.out[0] = &x->edge.edge;
 	return p->plain ? 0 : cv_node_set_key(&x->node, x->priv);
 }
 

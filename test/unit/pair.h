@@ -43,9 +43,11 @@ struct edge {
 	int answer;       /* of open */
 	char target[512]; /* last asked for */
 	unsigned opens, closes, flushes;
-	uint64_t dgrams, bytes; /* delivered */
-	struct cv_end *last;    /* end of the last open or datagram */
-	size_t len;             /* of the last datagram */
+	bool blocked;             /* what it says of a datagram */
+	struct cv_waiter *waiter; /* told to wait */
+	uint64_t dgrams, bytes;   /* delivered */
+	struct cv_end *last;      /* end of the last open or datagram */
+	size_t len;               /* of the last datagram */
 	uint8_t data[CV_DGRAM_MAX];
 	/* told of every single datagram, if not NULL */
 	void (*take)(struct edge *, struct cv_end *, const uint8_t *, size_t);

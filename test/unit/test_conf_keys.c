@@ -179,7 +179,7 @@ static void test_long_values(void **state)
 		{ "[Peer]\nEndpoint = ", CV_URL_TEXT - 1 },
 		{ "[Forward]\nFrom = ", CV_URL_TEXT - 1 },
 		{ "[Forward]\nTo = ", CV_TARGET_MAX },
-		{ "[Forward]\nVia = ", CV_NAME - 1 },
+		{ "[Forward]\nVia = ", CV_URL_TEXT - 1 },
 	};
 	char text[1024];
 	(void)state;

@@ -154,7 +154,7 @@ static void test_model(void **state)
 			take_out(f, index_of(f, x));
 			cv_flow_free(&f->t, x);
 		} else if (!rnd_below(&f->seed, 40))
-			cv_flow_keep(x);
+			cv_flow_keep(&f->t, x);
 		else
 			touch(f, x);
 		check(f, &src);

@@ -143,8 +143,8 @@ static void test_pinned_never_gives_way(void **state)
 	struct cv_node *a = &p->side[A].node;
 	(void)state;
 	a->flows.max = 2;
-	cv_flow_pin(pair_open(p, 1, TARGET));
-	cv_flow_pin(pair_open(p, 2, TARGET));
+	cv_flow_pin(a, pair_open(p, 1, TARGET));
+	cv_flow_pin(a, pair_open(p, 2, TARGET));
 	p->now += CV_SEC(1000);
 	assert_null(pair_open(p, 3, TARGET));
 	a->flows.max = 10;
@@ -216,7 +216,7 @@ static void test_local_flow(void **state)
 	assert_int_equal(f->rx, 2);
 	cv_flow_opened(&a->node, &f->end[1], p->now);
 	assert_int_equal(f->state, CV_FLOW_OPEN);
-	cv_flow_pin(f);
+	cv_flow_pin(&a->node, f);
 	cv_flow_close(&a->node, f, NULL, CV_RESET_DONE, p->now);
 	assert_int_equal(a->edge.closes, 2);
 	pair_free(p);

@@ -352,8 +352,9 @@ static void test_pinned_of_a_peer_that_is_gone(void **state)
 			pair_settle(p);
 			if (i != pinned)
 				continue;
-			cv_flow_pin(f);
-			cv_flow_pin(cv_end_flow(p->side[B].edge.last));
+			cv_flow_pin(&p->side[A].node, f);
+			cv_flow_pin(&p->side[B].node,
+				cv_end_flow(p->side[B].edge.last));
 		}
 		for (int k = 0; k < 5; k++) {
 			pair_run(p, p->now + CV_SEC(100));

@@ -191,7 +191,7 @@ static void test_open_refused(void **state)
 	inject_open(p, 40, CV_KIND_DGRAM);
 	refused(p, 40, CV_RESET_LIMIT);
 	b->node.flows.max = 10;
-	b->node.out = NULL;
+	b->node.out[0] = NULL;
 	inject_open(p, 40, CV_KIND_DGRAM);
 	refused(p, 40, CV_RESET_REFUSED);
 	assert_int_equal(b->node.flows.count, 0);
@@ -282,7 +282,7 @@ static void test_pinned_is_opened_at_once(void **state)
 	struct pair *p = pair_new(false);
 	(void)state;
 	struct cv_flow *f = pair_open(p, 1, TARGET);
-	cv_flow_pin(f);
+	cv_flow_pin(&p->side[A].node, f);
 	assert_int_equal(p->side[B].edge.opens, 0);
 	pair_up(p);
 	assert_int_equal(p->side[B].edge.opens, 1);
@@ -300,7 +300,7 @@ static void test_pinned_is_opened_at_once(void **state)
 	p->now += CV_SEC(1);
 	pair_up(p);
 	assert_int_equal(p->side[B].edge.opens, 1);
-	cv_flow_pin(cv_end_flow(p->side[B].edge.last));
+	cv_flow_pin(&p->side[B].node, cv_end_flow(p->side[B].edge.last));
 	pair_run(p, p->now + CV_SEC(1000));
 	assert_int_equal(p->side[A].node.flows.count, 1);
 	pair_free(p);

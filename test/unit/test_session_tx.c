@@ -247,7 +247,7 @@ static void test_open_does_not_age(void **state)
 	struct wire *w = pair_up(p);
 	struct cv_flow *pin = pair_open(p, 7, TARGET);
 	pair_block(&w->end[A]);
-	cv_flow_pin(pin);
+	cv_flow_pin(&p->side[A].node, pin);
 	struct cv_flow *f = pair_open(p, 1, TARGET);
 	say(p, f, &c, 100);
 	pair_run(p, p->now + CV_SEC(1));

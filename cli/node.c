@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: MIT */
+/* node.c - run a node as a process: signals, reload, limits */
+#include "cli.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+enum { DESCRIPTORS = 1 << 20 }; /* asked for; the kernel's own default bound */
+
+/* the one node of this process: a signal handler is told nothing else */
+static culvert *running;
+
+struct daemon {
+	const struct source *from;
+	culvert *node;
+};
+
+static void on_stop(int number)
+{
+	(void)number;
+	culvert_stop(running);
+}
+
+static void on_wake(int number)
+{
+	(void)number;
+	culvert_wake(running);
+}
+
+static void watch(int number, void (*handler)(int))
+{
+	struct sigaction now, then = { .sa_handler = handler };
+	/* what whoever started us wants ignored stays so: nohup(1) */
+	if (!sigaction(number, NULL, &now) && now.sa_handler == SIG_IGN)
+		return;
+	then.sa_flags = SA_RESTART;
+	sigaction(number, &then, NULL);
+}
+
+/* one for each flow: as many as we may have */
+static void raise_limit(void)
+{
+	struct rlimit now, more = { DESCRIPTORS, DESCRIPTORS };
+	if (getrlimit(RLIMIT_NOFILE, &now) || now.rlim_cur >= DESCRIPTORS ||
+		!setrlimit(RLIMIT_NOFILE, &more)) /* root may */
+		return;
+	more.rlim_cur = more.rlim_max = now.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &more);
+}
+
+/* "PLACE: why", as an error is told */
+static void explain(const struct source *from, const struct culvert_diag *diag,
+	int err, char out[700])
+{
+	char buf[300];
+	const char *at = from->place(from->user, diag->line, buf);
+	snprintf(out, 700, "%s%s%s", at ? at : "", at ? ": " : "",
+		*diag->text ? diag->text : culvert_strerror(err));
+}
+
+static void wipe(char *text, size_t len)
+{
+	explicit_bzero(text, len);
+	free(text);
+}
+
+/* the file again; 0, or an error and why */
+static int reload(struct daemon *d, char why[700])
+{
+	struct culvert_diag diag = { 0 };
+	size_t len = 0;
+	if (!d->from->path) {
+		snprintf(why, 700,
+			"this node was not started from a file: there is "
+			"nothing to reload");
+		return CULVERT_ESTATE;
+	}
+	char *text = read_conf(d->from->path, &len, why);
+	if (!text)
+		return CULVERT_ESYS;
+	int err = culvert_reload(d->node, text, len, &diag);
+	wipe(text, len);
+	if (err)
+		explain(d->from, &diag, err, why);
+	return err;
+}
+
+/* SIGHUP */
+static void woken(void *user)
+{
+	char why[700], line[800];
+	if (!reload(user, why))
+		return;
+	snprintf(line, sizeof line, "msg=\"not reloaded\" error=\"%s\"", why);
+	log_line(NULL, CULVERT_ERROR, line);
+}
+
+static int request(void *user, const char *line, char *answer, size_t size)
+{
+	char why[700];
+	if (strcmp(line, "reload")) {
+		snprintf(answer, size, "unknown request");
+		return CULVERT_EINVAL;
+	}
+	int err = reload(user, why);
+	snprintf(answer, size, "%s", err ? why : "reloaded\n");
+	return err;
+}
+
+static int live(struct daemon *d)
+{
+	running = d->node;
+	watch(SIGTERM, on_stop);
+	watch(SIGINT, on_stop);
+	watch(SIGHUP, d->from->path ? on_wake : on_stop);
+	int err = culvert_run(d->node);
+	signal(SIGTERM, SIG_IGN); /* it is stopping already */
+	signal(SIGINT, SIG_IGN);
+	signal(SIGHUP, SIG_IGN);
+	culvert_free(d->node);
+	return exit_code(err);
+}
+
+int run_node(struct source *from)
+{
+	struct culvert_diag diag = { 0 };
+	struct daemon d = { .from = from };
+	struct culvert_options options = {
+		.size = sizeof options,
+		.flags = CULVERT_CONTROL,
+		.user = &d,
+		.log = log_line,
+		.woken = woken,
+		.request = request,
+	};
+	char why[700];
+	raise_limit();
+	int err = culvert_new(&d.node, from->text, from->len, &options, &diag);
+	wipe(from->text, from->len);
+	from->text = NULL;
+	if (!err)
+		return live(&d);
+	explain(from, &diag, err, why);
+	complain("%s", why);
+	return exit_code(err);
+}

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: MIT */
+/* instance.h - struct culvert: a node and everything it holds */
+#ifndef CV_INSTANCE_H
+#define CV_INSTANCE_H
+
+#include "core/conf.h"
+#include "edge/edge_app.h"
+#include "edge/edge_frames.h"
+#include "edge/edge_frames_out.h"
+#include "edge/edge_udp.h"
+#include "edge/edge_udp_out.h"
+#include "link/link_app.h"
+#include "link/link_tcp.h"
+#include "loop/control.h"
+#include "loop/log.h"
+
+#include <stdatomic.h>
+
+/**
+ * struct cv_part - what one rule of the configuration was made into
+ * @is:		the object
+ * @was:	its place in the configuration before, -1: it is new
+ */
+struct cv_part {
+	void *is;
+	int was;
+};
+
+/** struct cv_parts - one for each rule, in the order of struct cv_conf */
+struct cv_parts {
+	struct cv_part *peer;    /* struct cv_session */
+	struct cv_part *listen;  /* struct cv_tcp_listener or cv_frames_port */
+	struct cv_part *forward; /* struct cv_udp_port */
+	struct cv_part metrics;  /* struct cv_metrics */
+	struct cv_part *far;     /* of each forward: struct cv_frames_out, or
+				    none where Via is a peer */
+};
+
+enum { CV_NOTES = 1024 };
+
+struct culvert {
+	struct culvert_options options;
+	struct cv_env env;
+	struct cv_logger log;
+
+	/* what it is: apply.c */
+	struct cv_conf conf;
+	struct cv_parts parts;
+	struct cv_policy policy;
+	char name[64];
+	char notes[CV_NOTES]; /* of culvert_note(), a line each */
+
+	/* what it stands on; without a loop, loop.ev is NULL */
+	struct cv_loop loop;
+	struct cv_udp_io *udp;
+	struct cv_udp_out *out;
+	struct cv_app *app;
+	struct cv_applinks links;
+	struct cv_control *control;
+
+	/* its life: life.c */
+	bool made;    /* culvert_new() is through */
+	bool started; /* ... culvert_start() */
+	bool running; /* in culvert_run() */
+	bool doomed;  /* freed by a callback, as soon as that has returned */
+	bool ended;   /* the orderly stop is complete */
+	atomic_bool stop_asked, wake_asked;
+	ev_async asked;
+	ev_prepare turn; /* the last thing in each turn of the loop */
+	ev_timer drain_limit;
+};
+
+/** cv_refuse() - Fill in @diag, which may be NULL; returns @err */
+int cv_refuse(struct culvert_diag *, int err, unsigned line, const char *fmt,
+	...) __attribute__((format(printf, 4, 5)));
+
+/** cv_session_named() - the session of a [Peer], or NULL */
+struct cv_session *cv_session_named(struct culvert *, const char *name);
+
+/**
+ * cv_apply() - Make a node what a configuration says
+ * @next:	the configuration; taken over on success
+ *
+ * What stands in both, the present one and @next, goes on as it is.
+ *
+ * Return: 0, or an error with nothing changed and @diag filled in
+ */
+int cv_apply(struct culvert *, struct cv_conf *next, struct culvert_diag *);
+
+/** cv_unlisten() - close the port that a Listen was made into; NULL is fine */
+void cv_unlisten(const struct cv_conf_text *, void *port);
+
+/** cv_unapply() - close all that the configuration was made into */
+void cv_unapply(struct culvert *);
+
+/** cv_asked() - write the answer to a request of culvert_ask() */
+void cv_asked(void *user, const char *request, FILE *);
+
+/** cv_now_of() - the time: the clock's, or what the program said last */
+cv_time cv_now_of(const struct culvert *);
+
+/** cv_life_init() - watch for culvert_stop(); cv_life_clear() - no more */
+void cv_life_init(struct culvert *);
+void cv_life_clear(struct culvert *);
+
+/** cv_life_turn() - what was asked from other threads or by callbacks */
+void cv_life_turn(struct culvert *);
+
+/** cv_life_over() - destroy it if a callback freed it; true if so */
+bool cv_life_over(struct culvert *);
+
+/** cv_destroy() - close and free everything */
+void cv_destroy(struct culvert *);
+
+#endif
