@@ -13,6 +13,7 @@
 #include <string.h>
 
 #define HELP "# HELP "
+#define DONE ' ' /* instead of a name's first letter: it was printed */
 
 /* the end of a block: the next one, or that of all text */
 static char *block_end(char *block)
@@ -40,7 +41,7 @@ static void print_name(char *block)
 			continue;
 		char *p = samples(b, end);
 		fwrite(p, 1, (size_t)(end - p), stdout);
-		*b = ' '; /* it was printed */
+		b[strlen(HELP)] = DONE;
 	}
 }
 
@@ -56,7 +57,7 @@ int cmd_metrics(int argc, char **argv)
 	if (err)
 		return not_found("metrics", name, err);
 	for (char *b = text; *b; b = block_end(b)) {
-		if (*b == '#')
+		if (!strncmp(b, HELP, strlen(HELP)) && b[strlen(HELP)] != DONE)
 			print_name(b);
 	}
 	free(text);
