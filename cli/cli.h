@@ -15,11 +15,53 @@ enum {
 	EXIT_NODAEMON = 3, /* nothing runs that could be asked */
 };
 
+/**
+ * struct command - one of the commands
+ * @usage:	its arguments, which are also what a shell completes: [..] may
+ *		be left out, an option is followed by its VALUE, FILE and NAME
+ *		(of a running node) are known, a|b is one of these, other small
+ *		letters stand for themselves, [OPTION]... for option_at()
+ * @run:	returns an exit code
+ */
+struct command {
+	const char *name, *usage, *what;
+	int (*run)(int argc, char **argv);
+};
+
+/** command_at() - the @i-th command, or NULL behind the last */
+const struct command *command_at(int i);
+
+/** enum section - of a configuration; PROCESS: of us */
+enum section { NODE, SERVE, PEER, PROCESS };
+
+/** struct option - of a command that becomes a configuration */
+struct option {
+	const char *name, *key, *value, *what; /* value NULL: a switch */
+	enum section section;
+	bool server; /* makes sense for serve only */
+};
+
+/** option_at() - the @i-th of a command's options, or NULL behind the last */
+const struct option *option_at(const char *command, int i);
+
 /** complain() - one line on standard error, with the program's name */
 void complain(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 /** exit_code() - of a negative enum culvert_err from culvert_new() */
 int exit_code(int err);
+
+/**
+ * gather() - What running nodes answer, one after the other
+ * @name:	of a node, or NULL for all of this user
+ * @request:	culvert_ask()
+ * @text:	to be freed
+ *
+ * Return: 0, CULVERT_ENODAEMON or CULVERT_ENOMEM
+ */
+int gather(const char *name, const char *request, char **text);
+
+/** not_found() - say that gather() failed, as @command; an exit code */
+int not_found(const char *command, const char *name, int err);
 
 /** log_line() - an event on standard error, as culvert_options.log */
 void log_line(void *user, enum culvert_log_level, const char *line);
@@ -62,6 +104,9 @@ int front_udp_server(char **argv);
 int cmd_check(int argc, char **argv);
 int cmd_reload(int argc, char **argv);
 int cmd_show(int argc, char **argv);
+int cmd_metrics(int argc, char **argv);
+int cmd_top(int argc, char **argv);
+int cmd_completion(int argc, char **argv);
 int cmd_genkey(int argc, char **argv);
 int cmd_genpsk(int argc, char **argv);
 int cmd_pubkey(int argc, char **argv);

@@ -15,14 +15,7 @@
 
 enum { LINES = 4096, ARGS = 4096 };
 
-/* of the configuration; PROCESS: of us */
-enum section { NODE, SERVE, PEER, PROCESS };
-
-static const struct option {
-	const char *name, *key, *value, *what; /* value NULL: a switch */
-	enum section section;
-	bool server; /* makes sense for serve only */
-} options[] = {
+static const struct option options[] = {
 	{ "--key", "PrivateKeyFile", "FILE", "own private key, mode 0600", NODE,
 		false },
 	{ "--peer", "PublicKey", "KEY",
@@ -61,7 +54,7 @@ static const struct option {
 		"where Prometheus finds this node, such as "
 		"tcp://127.0.0.1:9100",
 		NODE, false },
-	{ "--log", "LogLevel", "LEVEL", "error, warn, info or debug", NODE,
+	{ "--log", "LogLevel", "error|warn|info|debug", "default: info", NODE,
 		false },
 	{ "--print-config", NULL, NULL,
 		"print the configuration file instead of running it", PROCESS,
@@ -121,15 +114,25 @@ static const char *place(void *user, unsigned n, char out[300])
 	return out;
 }
 
+const struct option *option_at(const char *command, int i)
+{
+	bool server = !strcmp(command, "serve");
+	if (!server && strcmp(command, "forward"))
+		return NULL;
+	for (int k = 0; k < OPTIONS; k++) {
+		if ((server || !options[k].server) && !i--)
+			return &options[k];
+	}
+	return NULL;
+}
+
 static int usage(const char *command, bool server)
 {
+	const struct option *o;
 	printf("usage: culvert %s %s [OPTION]...\n\n", command,
 		server ? "LINK..." : "FROM [TO] via LINK");
-	for (int i = 0; i < OPTIONS; i++) {
+	for (int i = 0; (o = option_at(command, i)); i++) {
 		char left[40];
-		const struct option *o = &options[i];
-		if (o->server && !server)
-			continue;
 		snprintf(left, sizeof left, "%s%s%s", o->name,
 			o->value ? " " : "", o->value ? o->value : "");
 		printf("  %-28s %s\n", left, o->what);

@@ -2,27 +2,10 @@
 /* cmd_reload.c - have running nodes read their files again */
 #include "cli.h"
 
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-enum { TEXT = 4096 };
-
-struct answers {
-	char text[TEXT]; /* a line each node */
-	size_t len;
-};
-
-static void collect(void *user, const char *piece, size_t len)
-{
-	struct answers *a = user;
-	if (len > TEXT - 1 - a->len)
-		len = TEXT - 1 - a->len;
-	memcpy(a->text + a->len, piece, len);
-	a->len += len;
-	a->text[a->len] = '\0';
-}
-
-/* the errors among them; how many */
+/* the errors among the answers; how many */
 static int report(char *text)
 {
 	const char lead[] = "error: ";
@@ -38,20 +21,16 @@ static int report(char *text)
 
 int cmd_reload(int argc, char **argv)
 {
-	struct answers a = { .len = 0 };
 	const char *name = argc > 1 ? argv[1] : NULL;
+	char *text;
 	if (argc > 2 || (name && *name == '-')) {
 		complain("reload: type \"culvert reload [NAME]\"");
 		return EXIT_USAGE;
 	}
-	int err = culvert_ask(name, "reload", collect, &a);
-	if (err && name)
-		complain("reload: no running node of yours is called \"%s\"; "
-			 "\"culvert show\" lists them",
-			name);
-	else if (err)
-		complain("reload: no node of yours is running");
+	int err = gather(name, "reload", &text);
 	if (err)
-		return exit_code(err);
-	return report(a.text) ? EXIT_FAILED : EXIT_OK;
+		return not_found("reload", name, err);
+	int errors = report(text);
+	free(text);
+	return errors ? EXIT_FAILED : EXIT_OK;
 }

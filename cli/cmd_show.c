@@ -2,35 +2,36 @@
 #include "cli.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
-
-static void print(void *user, const char *piece, size_t len)
-{
-	fwrite(piece, 1, len, user);
-}
 
 int cmd_show(int argc, char **argv)
 {
-	const char *name = NULL, *request = "show";
+	static const char *const requests[2][2] = {
+		{ "show", "show -j" },
+		{ "show flows", "show flows -j" },
+	};
+	const char *name = NULL;
+	bool flows = false, json = false;
+	char *text;
 	for (int i = 1; i < argc; i++) {
 		if (!strcmp(argv[i], "-j")) {
-			request = "show -j";
+			json = true;
+		} else if (!strcmp(argv[i], "--flows")) {
+			flows = true;
 		} else if (*argv[i] != '-' && !name) {
 			name = argv[i];
 		} else {
 			complain("show: unknown argument \"%s\"; type "
-				 "\"culvert show [-j] [NAME]\"",
+				 "\"culvert show [-j] [--flows] [NAME]\"",
 				argv[i]);
 			return EXIT_USAGE;
 		}
 	}
-	int err = culvert_ask(name, request, print, stdout);
-	if (err && name)
-		complain("show: no running node of yours is called \"%s\"; "
-			 "\"culvert show\" lists them",
-			name);
-	else if (err)
-		complain("show: no node of yours is running; start one with "
-			 "\"culvert serve\" or \"culvert forward\"");
-	return exit_code(err);
+	int err = gather(name, requests[flows][json], &text);
+	if (err)
+		return not_found("show", name, err);
+	fputs(text, stdout);
+	free(text);
+	return EXIT_OK;
 }

@@ -6,10 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static const struct command {
-	const char *name, *usage, *what;
-	int (*run)(int argc, char **argv);
-} commands[] = {
+static const struct command commands[] = {
 	{ "serve", "LINK... --key FILE --peer KEY [OPTION]...",
 		"accept peers and reach targets for them", cmd_serve },
 	{ "forward", "FROM [TO] via LINK --key FILE --peer KEY [OPTION]...",
@@ -20,14 +17,26 @@ static const struct command {
 		cmd_check },
 	{ "reload", "[NAME]", "have running nodes read their files again",
 		cmd_reload },
-	{ "show", "[-j] [NAME]", "what running nodes are doing", cmd_show },
+	{ "show", "[-j] [--flows] [NAME]", "what running nodes are doing",
+		cmd_show },
+	{ "top", "[-n COUNT] [-d SECONDS] [NAME]",
+		"what running nodes are doing, every second", cmd_top },
+	{ "metrics", "[NAME]", "every counter of running nodes, for Prometheus",
+		cmd_metrics },
 	{ "genkey", "[FILE]", "make a private key", cmd_genkey },
 	{ "pubkey", "<FILE", "the public key of a private key", cmd_pubkey },
 	{ "genpsk", "[FILE]", "make a pre-shared key", cmd_genpsk },
+	{ "completion", "bash|zsh|fish",
+		"print what makes a shell complete these", cmd_completion },
 	{ "version", "", "print the version", NULL },
 };
 
 enum { COMMANDS = sizeof commands / sizeof *commands };
+
+const struct command *command_at(int i)
+{
+	return i < COMMANDS ? &commands[i] : NULL;
+}
 
 void complain(const char *fmt, ...)
 {
