@@ -24,6 +24,12 @@ int exit_code(int err);
 /** log_line() - an event on standard error, as culvert_options.log */
 void log_line(void *user, enum culvert_log_level, const char *line);
 
+/** struct process - what is to become of ours once the node runs */
+struct process {
+	const char *user; /* NAME[:GROUP] to become, or NULL */
+	bool no_sandbox;
+};
+
 /**
  * struct source - where a configuration comes from
  * @text:	@len bytes from malloc(); wiped and freed by run_node()
@@ -35,6 +41,7 @@ struct source {
 	char *text;
 	size_t len;
 	const char *path;
+	struct process process;
 	const char *(*place)(void *user, unsigned line, char out[300]);
 	void *user;
 };
@@ -53,6 +60,7 @@ int front_udp_local(char **argv);
 int front_udp_server(char **argv);
 
 int cmd_check(int argc, char **argv);
+int cmd_reload(int argc, char **argv);
 int cmd_show(int argc, char **argv);
 int cmd_genkey(int argc, char **argv);
 int cmd_genpsk(int argc, char **argv);

@@ -15,7 +15,8 @@
 
 enum { LINES = 4096, ARGS = 4096 };
 
-enum section { NODE, SERVE, PEER };
+/* of the configuration; PROCESS: of us */
+enum section { NODE, SERVE, PEER, PROCESS };
 
 static const struct option {
 	const char *name, *key, *value, *what; /* value NULL: a switch */
@@ -56,11 +57,20 @@ static const struct option {
 		true },
 	{ "--name", "Name", "NAME", "what \"culvert show\" calls this node",
 		NODE, false },
+	{ "--metrics", "Metrics", "URL",
+		"where Prometheus finds this node, such as "
+		"tcp://127.0.0.1:9100",
+		NODE, false },
 	{ "--log", "LogLevel", "LEVEL", "error, warn, info or debug", NODE,
 		false },
 	{ "--print-config", NULL, NULL,
-		"print the configuration file instead of running it", NODE,
+		"print the configuration file instead of running it", PROCESS,
 		false },
+	{ "--user", NULL, "NAME[:GROUP]", "become this user once it runs",
+		PROCESS, false },
+	{ "--no-sandbox", NULL, NULL,
+		"leave the process what it could do when it was started",
+		PROCESS, false },
 };
 
 enum { OPTIONS = sizeof options / sizeof *options };
@@ -68,6 +78,7 @@ enum { OPTIONS = sizeof options / sizeof *options };
 struct quick {
 	const char *command;
 	bool server, print;
+	struct process process;
 	/* arguments, in order */
 	const struct option *option[ARGS];
 	const char *value[ARGS];
@@ -138,6 +149,16 @@ static const struct option *find(
 	return NULL;
 }
 
+static void take_process(struct quick *q, const char *name, const char *value)
+{
+	if (!strcmp(name, "--user"))
+		q->process.user = value;
+	else if (!strcmp(name, "--no-sandbox"))
+		q->process.no_sandbox = true;
+	else
+		q->print = true;
+}
+
 /* one option and its value; returns arguments taken, 0 on error */
 static int take_option(struct quick *q, char **arg)
 {
@@ -154,18 +175,18 @@ static int take_option(struct quick *q, char **arg)
 		complain("%s: %s takes no value", q->command, o->name);
 		return 0;
 	}
-	if (!o->key) {
-		q->print = true;
-		return 1;
-	}
 	const char *value = !o->value ? "yes" : eq ? eq + 1 : arg[1];
 	if (!value || !*value) {
 		complain("%s: %s needs a value: %s", q->command, o->name,
 			o->value);
 		return 0;
 	}
-	q->option[q->count] = o;
-	q->value[q->count++] = value;
+	if (o->section == PROCESS) {
+		take_process(q, o->name, value);
+	} else {
+		q->option[q->count] = o;
+		q->value[q->count++] = value;
+	}
 	return o->value && !eq ? 2 : 1;
 }
 
@@ -236,6 +257,7 @@ static int run(struct quick *q, int code)
 		code = run_node(&(struct source){
 			.text = q->text,
 			.len = q->len,
+			.process = q->process,
 			.place = place,
 			.user = q,
 		});
@@ -334,11 +356,12 @@ int cmd_forward(int argc, char **argv)
 		write_options(q, PEER);
 	}
 	if (!foreign)
-		line(q, link, "Endpoint = %s", link);
+		line(q, "via", "Endpoint = %s", link);
 	section(q, NULL, "Forward");
 	line(q, q->word[0], "From = %s", q->word[0]);
 	if (q->words == 4)
 		line(q, q->word[1], "To = %s", q->word[1]);
-	line(q, link, "Via = %s", foreign ? link : "server");
+	/* not the link itself, which may have a proxy's password in it */
+	line(q, "via", "Via = %s", foreign ? link : "server");
 	return run(q, code);
 }

@@ -62,23 +62,38 @@ char *read_conf(const char *path, size_t *len, char why[700])
 }
 
 /* [-c] FILE, or none; NULL: it was said what is wrong */
-static const char *path_of(int argc, char **argv)
+static const char *path_of(int argc, char **argv, struct process *process)
 {
-	if (argc == 1)
-		return DEFAULT_CONF;
-	if (argc == 3 && !strcmp(argv[1], "-c"))
-		return argv[2];
-	if (argc == 2 && *argv[1] != '-')
-		return argv[1];
-	complain("%s: type \"culvert %s -c FILE\"", argv[0], argv[0]);
-	return NULL;
+	const char *path = NULL;
+	for (int i = 1; i < argc; i++) {
+		const char *value = argv[i + 1]; /* behind the last is NULL */
+		if (process && !strcmp(argv[i], "--no-sandbox")) {
+			process->no_sandbox = true;
+		} else if (process && value && !strcmp(argv[i], "--user")) {
+			process->user = value;
+			i++;
+		} else if (!path && value && !strcmp(argv[i], "-c")) {
+			path = value;
+			i++;
+		} else if (!path && *argv[i] != '-') {
+			path = argv[i];
+		} else {
+			complain("%s: type \"culvert %s -c FILE%s\"", argv[0],
+				argv[0],
+				process ? " [--user NAME[:GROUP]] "
+					  "[--no-sandbox]"
+					: "");
+			return NULL;
+		}
+	}
+	return path ? path : DEFAULT_CONF;
 }
 
 int cmd_run(int argc, char **argv)
 {
 	char why[700];
 	struct source from = { .place = file_line };
-	from.path = path_of(argc, argv);
+	from.path = path_of(argc, argv, &from.process);
 	if (!from.path)
 		return EXIT_USAGE;
 	from.user = (void *)(uintptr_t)from.path;
@@ -94,7 +109,7 @@ int cmd_check(int argc, char **argv)
 	struct culvert_diag diag = { 0 };
 	char why[700], place[300];
 	size_t len = 0;
-	const char *path = path_of(argc, argv);
+	const char *path = path_of(argc, argv, NULL);
 	if (!path)
 		return EXIT_USAGE;
 	char *text = read_conf(path, &len, why);

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* node.c - run a node as a process: signals, reload, limits */
 #include "cli.h"
+#include "confine.h"
+#include "systemd.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,17 +19,24 @@ static culvert *running;
 struct daemon {
 	const struct source *from;
 	culvert *node;
+	struct confine confine;
 };
+
+/* set by the signal handler, looked at when the node has woken */
+static volatile sig_atomic_t stopping, again;
 
 static void on_stop(int number)
 {
 	(void)number;
+	stopping = 1;
+	culvert_wake(running);
 	culvert_stop(running);
 }
 
-static void on_wake(int number)
+static void on_reload(int number)
 {
 	(void)number;
+	again = 1;
 	culvert_wake(running);
 }
 
@@ -88,14 +98,22 @@ static int reload(struct daemon *d, char why[700])
 	return err;
 }
 
-/* SIGHUP */
+/* a signal came */
 static void woken(void *user)
 {
 	char why[700], line[800];
-	if (!reload(user, why))
+	if (stopping)
+		systemd_notify("STOPPING=1");
+	if (!again)
 		return;
-	snprintf(line, sizeof line, "msg=\"not reloaded\" error=\"%s\"", why);
-	log_line(NULL, CULVERT_ERROR, line);
+	again = 0;
+	systemd_notify("RELOADING=1");
+	if (reload(user, why)) {
+		snprintf(line, sizeof line, "msg=\"not reloaded\" error=\"%s\"",
+			why);
+		log_line(NULL, CULVERT_ERROR, line);
+	}
+	systemd_notify("READY=1");
 }
 
 static int request(void *user, const char *line, char *answer, size_t size)
@@ -110,18 +128,47 @@ static int request(void *user, const char *line, char *answer, size_t size)
 	return err;
 }
 
-static int live(struct daemon *d)
+/* ports are bound: what is not needed any more is given up */
+static int begin(struct daemon *d)
 {
+	char note[SANDBOX_TEXT + 16], why[SANDBOX_TEXT];
+	int err = confine(&d->confine, &d->from->process,
+		culvert_socket(d->node), note, why);
+	if (err) {
+		complain("--user: %s", why);
+		return err;
+	}
+	culvert_note(d->node, note);
 	running = d->node;
 	watch(SIGTERM, on_stop);
 	watch(SIGINT, on_stop);
-	watch(SIGHUP, d->from->path ? on_wake : on_stop);
-	int err = culvert_run(d->node);
+	watch(SIGHUP, d->from->path ? on_reload : on_stop);
+	return culvert_start(d->node);
+}
+
+static int live(struct daemon *d)
+{
+	int err = begin(d);
+	if (!err) {
+		systemd_notify("READY=1");
+		err = culvert_run(d->node);
+	}
 	signal(SIGTERM, SIG_IGN); /* it is stopping already */
 	signal(SIGINT, SIG_IGN);
 	signal(SIGHUP, SIG_IGN);
 	culvert_free(d->node);
 	return exit_code(err);
+}
+
+/* sockets that a service manager opened; false: it was said what is wrong */
+static bool inherit(struct culvert_options *o, int **fds)
+{
+	int n = systemd_listen_fds(fds);
+	if (n < 0)
+		complain("LISTEN_FDS: %s", strerror(errno));
+	o->fds = n > 0 ? *fds : NULL;
+	o->nfds = n > 0 ? (size_t)n : 0;
+	return n >= 0;
 }
 
 int run_node(struct source *from)
@@ -137,13 +184,20 @@ int run_node(struct source *from)
 		.request = request,
 	};
 	char why[700];
+	int *fds = NULL, err = CULVERT_ESYS;
 	raise_limit();
-	int err = culvert_new(&d.node, from->text, from->len, &options, &diag);
+	confine_plan(&d.confine, from);
+	bool can = inherit(&options, &fds);
+	if (can)
+		err = culvert_new(
+			&d.node, from->text, from->len, &options, &diag);
+	free(fds);
 	wipe(from->text, from->len);
 	from->text = NULL;
 	if (!err)
 		return live(&d);
 	explain(from, &diag, err, why);
-	complain("%s", why);
+	if (can)
+		complain("%s", why);
 	return exit_code(err);
 }

@@ -315,6 +315,9 @@ CULVERT_API int culvert_note(culvert *c, const char *text);
 CULVERT_API int culvert_ask(const char *name, const char *request,
 	void (*answer)(void *user, const char *piece, size_t len), void *user);
 
+/** culvert_socket() - Path of a node's control socket; NULL: it has none */
+CULVERT_API const char *culvert_socket(const culvert *c);
+
 /* --- keys and words --- */
 
 /** culvert_genkey() - A new private key (or pre-shared key), in base64 */

@@ -11,7 +11,6 @@
 
 #include "link/dial.h"
 #include "loop/files.h"
-#include "loop/show.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -138,9 +137,11 @@ static void default_name(const struct cv_conf *f, char out[CV_NAME])
 		snprintf(out, CV_NAME, "node");
 }
 
-static int make_control(struct culvert *c, struct culvert_diag *diag)
+static int make_control(
+	struct culvert *c, const struct cv_conf *f, struct culvert_diag *diag)
 {
-	c->control = cv_control_new(&c->loop, c->name, *c->conf.name != '\0');
+	c->control = cv_control_new(
+		&c->loop, c->name, *f->name != '\0', cv_asked, c);
 	if (!c->control && errno == EADDRINUSE)
 		return cv_refuse(diag, CULVERT_ESYS, 0,
 			"a running node is called \"%s\" already; choose "
@@ -151,6 +152,9 @@ static int make_control(struct culvert *c, struct culvert_diag *diag)
 			"msg=\"no control socket: culvert show will not find "
 			"this node\" error=\"%s\"",
 			strerror(errno));
+	if (c->control)
+		snprintf(c->name, sizeof c->name, "%s",
+			cv_control_name(c->control));
 	return 0;
 }
 
@@ -165,6 +169,11 @@ static int make_node(struct culvert *c, const struct cv_conf *f)
 		return err;
 	c->links.node = n;
 	cv_list_init(&c->links.all);
+	while (c->loop.inherits < c->options.nfds) {
+		c->loop.inherited[c->loop.inherits] =
+			c->options.fds[c->loop.inherits];
+		c->loop.inherits++;
+	}
 	if (loop)
 		cv_life_init(c);
 	n->plain = f->plain;
@@ -200,16 +209,10 @@ static int set_up(
 			"the private key cannot be used");
 	if (err)
 		return cv_refuse(diag, err, 0, "out of memory");
-	err = cv_apply(c, f, diag);
-	if (err)
-		return err;
-	default_name(&c->conf, c->name);
+	default_name(f, c->name);
 	if (c->options.flags & CULVERT_CONTROL && c->loop.ev)
-		err = make_control(c, diag);
-	/* @f is the node's by now */
-	if (err)
-		f->env = NULL;
-	return err;
+		err = make_control(c, f, diag);
+	return err ? err : cv_apply(c, f, diag);
 }
 
 static bool take_options(struct culvert *c, const struct culvert_options *o)
@@ -223,7 +226,9 @@ static bool take_options(struct culvert *c, const struct culvert_options *o)
 		memcpy(&c->options, o, size);
 	return !(c->options.flags &
 		       ~(unsigned)(CULVERT_NO_LOOP | CULVERT_CONTROL)) &&
-	       !(c->options.flags & CULVERT_NO_LOOP && c->options.loop);
+	       !(c->options.flags & CULVERT_NO_LOOP && c->options.loop) &&
+	       c->options.nfds <= CV_INHERITED &&
+	       (c->options.fds || !c->options.nfds);
 }
 
 int culvert_new(culvert **out, const char *conf, size_t len,
@@ -251,8 +256,7 @@ int culvert_new(culvert **out, const char *conf, size_t len,
 	}
 	err = set_up(c, &f, diag);
 	if (err) {
-		if (f.env)
-			cv_conf_clear(&f);
+		cv_conf_clear(&f);
 		cv_destroy(c);
 		return err;
 	}
@@ -419,51 +423,4 @@ int culvert_tick(culvert *c, uint64_t now)
 	cv_node_tick(&c->loop.node, c->links.now);
 	settle(c);
 	return 0;
-}
-
-/* --- asking --- */
-
-int culvert_show(culvert *c, const char *request,
-	void (*answer)(void *user, const char *piece, size_t len), void *user)
-{
-	char *text = NULL;
-	size_t len = 0;
-	if (!c || !request || !answer)
-		return CULVERT_EINVAL;
-	FILE *f = open_memstream(&text, &len);
-	if (!f)
-		return CULVERT_ENOMEM;
-	bool known = true;
-	if (!strcmp(request, "show"))
-		cv_show_text(f, &c->loop.node, c->name, cv_now_of(c));
-	else if (!strcmp(request, "show -j"))
-		cv_show_json(f, &c->loop.node, c->name, cv_now_of(c));
-	else
-		known = false;
-	fclose(f);
-	if (known)
-		answer(user, text, len);
-	free(text);
-	return known ? 0 : CULVERT_EINVAL;
-}
-
-int culvert_note(culvert *c, const char *text)
-{
-	if (!c || !text || strlen(text) >= CV_NOTE)
-		return CULVERT_EINVAL;
-	for (int i = 0; i < CV_NOTES; i++) {
-		if (*c->note[i])
-			continue;
-		strcpy(c->note[i], text);
-		return 0;
-	}
-	return CULVERT_EFULL;
-}
-
-int culvert_ask(const char *name, const char *request,
-	void (*answer)(void *user, const char *piece, size_t len), void *user)
-{
-	if (!request || !answer)
-		return CULVERT_EINVAL;
-	return cv_control_ask(name, request, answer, user);
 }

@@ -13,6 +13,7 @@
 #include "core/keytext.h"
 #include "link/dial.h"
 #include "loop/files.h"
+#include "loop/metrics.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -188,12 +189,13 @@ static size_t most_foreign(void)
 }
 
 static void *listen_foreign(struct apply *a, const struct cv_conf_text *t,
-	const struct cv_url *u, const struct cv_addr *at)
+	const struct cv_url *u, char why[CV_SOCK_WHY])
 {
 	struct culvert *c = a->c;
+	struct cv_addr at;
 	void *port = cv_frames_listen(
-		&c->loop, u, cv_udp_out_edge(c->out), most_foreign());
-	if (port && !cv_addr_loopback(at))
+		&c->loop, u, cv_udp_out_edge(c->out), most_foreign(), why);
+	if (port && !cv_url_addr(u, &at) && !cv_addr_loopback(&at))
 		cv_log(&c->loop.node, CULVERT_WARN,
 			"msg=\"whoever reaches this port reaches To: it is "
 			"neither authenticated nor encrypted\" link=%s to=%s",
@@ -214,6 +216,7 @@ static int make_listen(struct apply *a, unsigned i)
 	const struct cv_conf_text *t = &a->next->listen[i];
 	struct culvert *c = a->c;
 	struct cv_part *part = &a->parts.listen[i];
+	char why[CV_SOCK_WHY] = "";
 	struct cv_url u;
 	struct cv_addr at;
 	part->was = -1;
@@ -223,10 +226,14 @@ static int make_listen(struct apply *a, unsigned i)
 				(int)j };
 	int err = part->is ? 0 : numeric(a, t, &u, &at);
 	if (!err && !part->is) {
-		part->is = cv_framing_of(t->text)
-				   ? listen_foreign(a, t, &u, &at)
-				   : (void *)cv_tcp_listen(&c->loop, &at);
-		if (!part->is)
+		part->is =
+			cv_framing_of(t->text)
+				? listen_foreign(a, t, &u, why)
+				: (void *)cv_tcp_listen(&c->loop, &at, &u, why);
+		if (!part->is && *why)
+			err = cv_refuse(a->diag, CULVERT_ESYS, t->line,
+				"cannot listen on %s: %s", t->text, why);
+		else if (!part->is)
 			err = no_port(a, t, errno);
 	}
 	return err;
@@ -287,6 +294,25 @@ static int make_forward(struct apply *a, unsigned i)
 	return part->is ? make_far(a, i) : no_port(a, t, errno);
 }
 
+static int make_metrics(struct apply *a)
+{
+	const struct cv_conf_text *t = &a->next->metrics;
+	struct culvert *c = a->c;
+	struct cv_part *part = &a->parts.metrics;
+	bool port = strncmp(t->text, "unix:", 5) != 0;
+	struct cv_url u;
+	struct cv_addr at;
+	part->was = same_text(t, &c->conf.metrics) ? 0 : -1;
+	part->is = part->was < 0 ? NULL : c->parts.metrics.is;
+	if (!*t->text || part->is)
+		return 0;
+	int err = port ? numeric(a, t, &u, &at) : 0;
+	if (err)
+		return err;
+	part->is = cv_metrics_listen(&c->loop, t->text, c->name);
+	return part->is ? 0 : no_port(a, t, errno);
+}
+
 static int make_parts(struct apply *a)
 {
 	int err = 0;
@@ -296,7 +322,7 @@ static int make_parts(struct apply *a)
 		err = make_listen(a, i);
 	for (unsigned i = 0; i < a->next->forwards && !err; i++)
 		err = make_forward(a, i);
-	return err;
+	return err ? err : make_metrics(a);
 }
 
 /* --- what goes --- */
@@ -331,6 +357,9 @@ static void drop_parts(struct cv_parts *p, const struct cv_conf *conf, bool all)
 	for (unsigned i = 0; i < conf->peers; i++)
 		if (p->peer[i].is && (all || p->peer[i].was < 0))
 			drop_peer(p->peer[i].is);
+	if (all || p->metrics.was < 0)
+		cv_metrics_free(p->metrics.is);
+	p->metrics.is = NULL;
 }
 
 static void free_parts(struct cv_parts *p)
@@ -393,12 +422,13 @@ static void hand_on(struct apply *a)
 	for (unsigned i = 0; i < a->next->forwards; i++)
 		if (new->forward[i].was >= 0)
 			old->forward[new->forward[i].was].is = NULL;
+	if (new->metrics.was >= 0)
+		old->metrics.is = NULL;
 	for (unsigned i = 0; i < a->next->forwards; i++)
 		if (new->far[i].was >= 0)
 			old->far[new->far[i].was].is = NULL;
 }
 
-/* a dialer that is new cannot be without memory: it is tried first */
 static void set_endpoint(
 	struct culvert *c, struct cv_session *s, const struct cv_conf_peer *p)
 {
@@ -409,7 +439,11 @@ static void set_endpoint(
 	s->dials = false;
 	if (*p->endpoint.text && !cv_url_parse(&u, p->endpoint.text,
 					 strlen(p->endpoint.text), NULL))
-		cv_dialer_new(&c->loop, s, &u);
+		s->dialer = cv_dialer_new(&c->loop, s, &u);
+	if (*p->endpoint.text && !s->dialer)
+		cv_log(&c->loop.node, CULVERT_ERROR,
+			"msg=\"out of memory: a peer is not dialled\" peer=%s",
+			s->name);
 }
 
 static void set_peer(struct apply *a, unsigned i)
@@ -418,6 +452,8 @@ static void set_peer(struct apply *a, unsigned i)
 	const struct cv_conf_peer *p = &a->next->peer[i];
 	const struct cv_part *part = &a->parts.peer[i];
 	struct cv_session *s = part->is;
+	if (!s) /* it was made, or nothing is applied */
+		return;
 	const struct cv_conf_peer *was =
 		part->was < 0 ? NULL : &c->conf.peer[part->was];
 	bool moved = !was || !same_text(&was->endpoint, &p->endpoint);

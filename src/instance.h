@@ -31,11 +31,12 @@ struct cv_parts {
 	struct cv_part *peer;    /* struct cv_session */
 	struct cv_part *listen;  /* struct cv_tcp_listener or cv_frames_port */
 	struct cv_part *forward; /* struct cv_udp_port */
+	struct cv_part metrics;  /* struct cv_metrics */
 	struct cv_part *far;     /* of each forward: struct cv_frames_out, or
 				    none where Via is a peer */
 };
 
-enum { CV_NOTES = 8, CV_NOTE = 160 };
+enum { CV_NOTES = 1024 };
 
 struct culvert {
 	struct culvert_options options;
@@ -46,8 +47,8 @@ struct culvert {
 	struct cv_conf conf;
 	struct cv_parts parts;
 	struct cv_policy policy;
-	char name[CV_NAME];
-	char note[CV_NOTES][CV_NOTE]; /* of culvert_note() */
+	char name[64];
+	char notes[CV_NOTES]; /* of culvert_note(), a line each */
 
 	/* what it stands on; without a loop, loop.ev is NULL */
 	struct cv_loop loop;
@@ -91,6 +92,9 @@ void cv_unlisten(const struct cv_conf_text *, void *port);
 
 /** cv_unapply() - close all that the configuration was made into */
 void cv_unapply(struct culvert *);
+
+/** cv_asked() - write the answer to a request of culvert_ask() */
+void cv_asked(void *user, const char *request, FILE *);
 
 /** cv_now_of() - the time: the clock's, or what the program said last */
 cv_time cv_now_of(const struct culvert *);

@@ -63,6 +63,7 @@ struct cv_conf {
 	uint32_t max_source;            /* MaxFlowsPerSource */
 	uint32_t memory;                /* Memory, bytes; written in MiB */
 	uint16_t server;                /* ServerNumber */
+	struct cv_conf_text metrics;    /* Metrics; "": nowhere */
 
 	/* [Serve] */
 	struct cv_conf_text *listen; /* Listen */

@@ -4,6 +4,7 @@
 #include "core/framing.h"
 #include "core/keytext.h"
 #include "core/policy.h"
+#include "core/via.h"
 
 #include <string.h>
 
@@ -13,12 +14,16 @@ struct shape {
 	bool host;                           /* must be given */
 };
 
+#define SOCKET_OPTIONS "mark interface cc mptcp"
+
 static const struct shape listen_shape = { "Listen",
-	"tcp frames+tcp udptunnel+tcp", "", false };
-static const struct shape via_shape = { "Via", "frames+tcp udptunnel+tcp", "",
-	true };
-static const struct shape endpoint_shape = { "Endpoint", "tcp", "", true };
+	"tcp frames+tcp udptunnel+tcp", SOCKET_OPTIONS, false };
+static const struct shape via_shape = { "Via", "frames+tcp udptunnel+tcp",
+	SOCKET_OPTIONS " via", true };
+static const struct shape endpoint_shape = { "Endpoint", "tcp",
+	SOCKET_OPTIONS " connections via", true };
 static const struct shape from_shape = { "From", "udp", "peer", false };
+static const struct shape metrics_shape = { "Metrics", "tcp", "", false };
 static const struct shape to_shape = { "To", "udp", "bind", true };
 
 static bool in_words(const char *words, const char *word)
@@ -31,55 +36,129 @@ static bool in_words(const char *words, const char *word)
 	return false;
 }
 
+/* options of links, and of the addresses of forwards: what is wrong, or NULL */
+
+static const char *bad_mark(const char *s)
+{
+	uint32_t n;
+	return cv_url_number(s, &n) ? "is a number below 2^32, such as 7 or 0x7"
+				    : NULL;
+}
+
+static const char *bad_name(const char *s)
+{
+	/* IFNAMSIZ and TCP_CA_NAME_MAX, both 16, with the NUL */
+	return *s && strlen(s) < 16 ? NULL : "is a name of 1 to 15 characters";
+}
+
+static const char *bad_switch(const char *s)
+{
+	return strcmp(s, "yes") && strcmp(s, "no") ? "is yes or no" : NULL;
+}
+
+static const char *bad_connections(const char *s)
+{
+	uint32_t n;
+	return cv_url_number(s, &n) || n < 1 || n > CV_LINKS_SESSION
+		       ? "is a number from 1 to 16"
+		       : NULL;
+}
+
+static const char *bad_via(const char *s)
+{
+	struct cv_via via;
+	const char *why;
+	int err = cv_via_parse(&via, s, &why);
+	cv_crypto_wipe(&via, sizeof via);
+	return err ? why : NULL;
+}
+
+static const char no_address[] =
+	"is an address and a port, such as 192.0.2.1:5000";
+
+static const char *bad_bind(const char *s)
+{
+	struct cv_addr a;
+	return cv_hostport_parse(s, &a) ? no_address : NULL;
+}
+
+static const char *bad_peer(const char *s)
+{
+	struct cv_addr a;
+	return cv_hostport_parse(s, &a) || !a.port ? no_address : NULL;
+}
+
+static const struct {
+	const char *key;
+	const char *(*bad)(const char *value);
+} options[] = {
+	{ "mark", bad_mark },
+	{ "interface", bad_name },
+	{ "cc", bad_name },
+	{ "mptcp", bad_switch },
+	{ "connections", bad_connections },
+	{ "via", bad_via },
+	{ "bind", bad_bind },
+	{ "peer", bad_peer },
+};
+
+static const char *bad_value(const char *key, const char *value)
+{
+	for (unsigned i = 0; i < CV_COUNT(options); i++) {
+		if (!strcmp(options[i].key, key))
+			return options[i].bad(value);
+	}
+	return NULL;
+}
+
+static int check_options(const struct cv_conf_text *t, const struct shape *s,
+	const struct cv_url *u, struct culvert_diag *d)
+{
+	int len = cv_url_shown(t->text);
+	for (unsigned i = 0; i < u->options; i++) {
+		const char *key = u->option[i].key, *why;
+		if (!in_words(s->options, key))
+			return cv_conf_fail(d, CULVERT_EINVAL, t->line,
+				"%s = \"%.*s\": unknown option \"%s\"%s%s",
+				s->what, len, t->text,
+				t->text[len] ? "..." : key,
+				*s->options ? "; known here: " : "",
+				s->options);
+		why = bad_value(key, u->option[i].value);
+		if (why)
+			return cv_conf_fail(d, CULVERT_ESYNTAX, t->line,
+				"%s = \"%.*s\": ?%s= %s", s->what, len, t->text,
+				key, why);
+	}
+	return 0;
+}
+
 static int check_url(const struct cv_conf_text *t, const struct shape *s,
 	struct culvert_diag *d)
 {
 	struct cv_url u;
 	const char *why;
+	int len = cv_url_shown(t->text);
 	if (cv_url_parse(&u, t->text, strlen(t->text), &why))
 		return cv_conf_fail(d, CULVERT_ESYNTAX, t->line,
-			"%s = \"%s\": %s", s->what, t->text, why);
+			"%s = \"%.*s\": %s", s->what, len, t->text, why);
 	if (!in_words(s->scheme, u.scheme))
 		return cv_conf_fail(d, CULVERT_EINVAL, t->line,
-			"%s = \"%s\": %s://host:port is expected here", s->what,
-			t->text, s->scheme);
+			"%s = \"%.*s\": %s://host:port is expected here",
+			s->what, len, t->text, s->scheme);
 	if (u.user || u.path)
 		return cv_conf_fail(d, CULVERT_EINVAL, t->line,
-			"%s = \"%s\": %s:// takes no user and no path", s->what,
-			t->text, s->scheme);
+			"%s = \"%.*s\": %s:// takes no user and no path",
+			s->what, len, t->text, s->scheme);
 	if (u.port < 1 || (s->host && !*u.host))
 		return cv_conf_fail(d, CULVERT_EINVAL, t->line,
-			"%s = \"%s\": %s is missing", s->what, t->text,
+			"%s = \"%.*s\": %s is missing", s->what, len, t->text,
 			u.port < 1 ? "the port (1 to 65535)" : "the host");
 	if (s->host && !strcmp(u.host, "*"))
 		return cv_conf_fail(d, CULVERT_EINVAL, t->line,
-			"%s = \"%s\": * is no host to reach", s->what, t->text);
-	for (unsigned i = 0; i < u.options; i++) {
-		if (!in_words(s->options, u.option[i].key))
-			return cv_conf_fail(d, CULVERT_EINVAL, t->line,
-				"%s = \"%s\": unknown option \"%s\"%s%s",
-				s->what, t->text, u.option[i].key,
-				*s->options ? "; known here: " : "",
-				s->options);
-	}
-	return 0;
-}
-
-/* options that hold an address: ?peer= and ?bind= */
-static int check_address(const struct cv_conf_text *t, const char *option,
-	bool port, struct culvert_diag *d)
-{
-	struct cv_url u;
-	struct cv_addr a;
-	if (!*t->text || cv_url_parse(&u, t->text, strlen(t->text), NULL))
-		return 0;
-	const char *text = cv_url_option(&u, option);
-	if (!text || (!cv_hostport_parse(text, &a) && (a.port || !port)))
-		return 0;
-	return cv_conf_fail(d, CULVERT_ESYNTAX, t->line,
-		"\"%s\": ?%s= is an address and a port, such as "
-		"192.0.2.1:5000",
-		t->text, option);
+			"%s = \"%.*s\": * is no host to reach", s->what, len,
+			t->text);
+	return check_options(t, s, &u, d);
 }
 
 int cv_conf_check_peers(
@@ -143,10 +222,6 @@ static int check_forward(const struct cv_conf *c,
 	int err = check_url(&f->from, &from_shape, d);
 	if (!err && *f->to.text)
 		err = check_url(&f->to, &to_shape, d);
-	if (!err)
-		err = check_address(&f->from, "peer", true, d);
-	if (!err)
-		err = check_address(&f->to, "bind", false, d);
 	if (err)
 		return err;
 	if (strstr(f->via, "://"))
@@ -216,8 +291,6 @@ static int check_serve(struct cv_conf *c, struct culvert_diag *d)
 		err = check_url(&c->listen[i], &listen_shape, d);
 	if (!err && *c->to.text)
 		err = check_url(&c->to, &to_shape, d);
-	if (!err && *c->to.text)
-		err = check_address(&c->to, "bind", false, d);
 	const struct cv_conf_text *foreign = foreign_listen(c);
 	if (!err && foreign && !*c->to.text)
 		err = cv_conf_fail(d, CULVERT_EINVAL, foreign->line,
@@ -233,6 +306,22 @@ static int check_serve(struct cv_conf *c, struct culvert_diag *d)
 				"Allow = \"%s\": %s", c->allow[i].text, why);
 	}
 	return err;
+}
+
+/* where scrapers connect to: a port, or a socket with a path */
+static int check_metrics(const struct cv_conf_text *t, struct culvert_diag *d)
+{
+	struct cv_url u;
+	if (!*t->text)
+		return 0;
+	if (cv_url_parse(&u, t->text, strlen(t->text), NULL) ||
+		strcmp(u.scheme, "unix"))
+		return check_url(t, &metrics_shape, d);
+	if (u.path && *u.path && !*u.host && !u.user && u.port < 0 &&
+		!u.options)
+		return 0;
+	return cv_conf_fail(d, CULVERT_EINVAL, t->line,
+		"Metrics = \"%s\": unix:///path is expected here", t->text);
 }
 
 /* nothing but foreign framings, which have no keys; *@url: one of them */
@@ -328,6 +417,8 @@ int cv_conf_check(struct cv_conf *c, struct culvert_diag *d)
 		err = cv_conf_check_peers(c, 0, d);
 	for (unsigned i = 0; i < c->forwards && !err; i++)
 		err = check_forward(c, &c->forward[i], d);
+	if (!err)
+		err = check_metrics(&c->metrics, d);
 	if (err || !only_foreign(c, &url))
 		return err ? err : check_keys(c, d);
 	c->plain = true;

@@ -218,6 +218,11 @@ static int node_server(struct cv_conf *c, const char *s, const char **why)
 	return err;
 }
 
+static int node_metrics(struct cv_conf *c, const char *s, const char **why)
+{
+	return text(c, &c->metrics, s, why);
+}
+
 /* --- [Serve] --- */
 
 static int add_text(struct cv_conf *c, struct cv_conf_text **list, unsigned *n,
@@ -320,6 +325,7 @@ static const struct cv_conf_key keys[] = {
 	{ CV_CONF_NODE, "MaxFlowsPerSource", node_max_source, false, false },
 	{ CV_CONF_NODE, "Memory", node_memory, false, false },
 	{ CV_CONF_NODE, "ServerNumber", node_server, false, false },
+	{ CV_CONF_NODE, "Metrics", node_metrics, false, false },
 	{ CV_CONF_SERVE, "Listen", serve_listen, true, false },
 	{ CV_CONF_SERVE, "Allow", serve_allow, true, false },
 	{ CV_CONF_SERVE, "To", serve_to, false, false },

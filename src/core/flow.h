@@ -72,7 +72,7 @@ struct cv_flow {
 	struct cv_list siblings; /* of the source, longest idle first */
 	struct cv_source *source;
 	struct cv_addr src; /* the local client */
-	struct cv_addr dst; /* the local address it sent to */
+	struct cv_addr dst; /* the local address it sent to, or the target */
 	const char *target; /* what to OPEN; belongs to the rule */
 	cv_time used;
 	uint32_t epoch; /* of the OPEN that is under way */

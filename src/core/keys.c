@@ -40,6 +40,12 @@ static int set_up(struct cv_node *node, struct cv_keys *k,
 	return err;
 }
 
+static void make_orphan(struct cv_node *n, struct cv_flow *f)
+{
+	cv_session_disown(f);
+	cv_flow_orphan(&n->flows, f, &n->orphans);
+}
+
 /* the peer was restarted: it has forgotten our flows, and its own are gone */
 static void check_instance(struct cv_session *s, const struct cv_keys *k)
 {
@@ -61,7 +67,7 @@ static void check_instance(struct cv_session *s, const struct cv_keys *k)
 			cv_flow_close(s->node, f, &f->end[0], CV_RESET_DONE,
 				s->rx_at);
 		else if (f->end[0].session == s)
-			cv_flow_orphan(&s->node->flows, f, &s->node->orphans);
+			make_orphan(s->node, f);
 		else
 			f->state = CV_FLOW_OPENING;
 	}

@@ -31,6 +31,7 @@ enum {
 	CV_PLAIN_MAX = 1024,      /* sessions without keys */
 	CV_FLOWS_MAX = 131072,    /* default; --max-flows */
 	CV_FLOWS_SOURCE = 65536,  /* default, per source address */
+	CV_LINKS_SESSION = 16,    /* connections= of an endpoint */
 	CV_LINKS_STRANGER = 1024, /* connections not authenticated yet */
 	CV_LINKS_SOURCE = 64,     /* of these, from one address */
 	CV_STRANGER_RECORD = 512, /* longest packet of one */
@@ -38,6 +39,7 @@ enum {
 	CV_TARGET_MAX = 400,      /* bytes of a target's URL */
 	CV_REPLAY_BITS = 8192,    /* sliding window */
 	CV_ALLOW_MAX = 256,       /* allow rules of a node */
+	CV_SHOW_FLOWS = 2048,     /* listed at once: what a turn has time for */
 
 	/* what one packet or one turn of the loop may ask for, so that one
 	   peer's flood is not everybody's stall */

@@ -353,7 +353,7 @@ static void open_in_session(
 	struct cv_node *n, struct cv_flow *f, struct cv_session *s)
 {
 	cv_flow_set_id(&n->flows, f, 1, s, s->next_id++ << 1);
-	cv_list_append(&s->flows, &f->peers);
+	cv_session_own(s, f);
 	f->state = CV_FLOW_OPENING;
 	f->epoch = s->epoch - 1;
 }
@@ -436,6 +436,7 @@ void cv_flow_close(struct cv_node *n, struct cv_flow *f,
 					.value = why },
 				now);
 	}
+	cv_session_disown(f);
 	cv_flow_free(&n->flows, f);
 }
 

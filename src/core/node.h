@@ -40,6 +40,7 @@ struct cv_node {
 	size_t foreign; /* connections in foreign framings */
 	struct cv_timer trim; /* set while the pool holds spare buffers */
 	cv_time began;
+	const char *notes; /* "key: value" lines for show, or NULL */
 	struct cv_stats stats;
 };
 

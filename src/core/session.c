@@ -134,6 +134,20 @@ void cv_session_new_epoch(struct cv_session *s)
 	s->epoch++;
 }
 
+void cv_session_own(struct cv_session *s, struct cv_flow *f)
+{
+	cv_list_append(&s->flows, &f->peers);
+	s->nflows++;
+}
+
+void cv_session_disown(struct cv_flow *f)
+{
+	for (int i = 0; i < 2; i++) {
+		if (f->end[i].session)
+			f->end[i].session->nflows--;
+	}
+}
+
 /* there is something to say and nowhere to say it */
 void cv_session_want(struct cv_session *s, cv_time now)
 {

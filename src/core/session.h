@@ -83,6 +83,7 @@ struct cv_session {
 	struct cv_bufq ctl; /* control frames, unsealed */
 	struct cv_txq txq;
 	struct cv_list flows;
+	size_t nflows;
 	struct cv_list waiters;
 	uint64_t instance; /* the peer's, 0: never heard of it */
 	uint64_t next_id;
@@ -110,6 +111,8 @@ void cv_session_want(struct cv_session *, cv_time now);
 void cv_session_drop(struct cv_session *, enum cv_drop, uint64_t n);
 void cv_session_drop_queue(struct cv_session *, enum cv_drop);
 void cv_session_new_epoch(struct cv_session *);
+void cv_session_own(struct cv_session *, struct cv_flow *);
+void cv_session_disown(struct cv_flow *);
 
 /* keys.c: the three key pairs */
 int cv_keys_install(struct cv_session *, const struct cv_agreed *, cv_time now);

@@ -40,7 +40,7 @@ static void on_open(struct cv_session *s, struct cv_frame *f, cv_time now)
 		return;
 	}
 	cv_flow_set_id(&node->flows, flow, 0, s, id);
-	cv_list_append(&s->flows, &flow->peers);
+	cv_session_own(s, flow);
 	flow->end[1].edge = out;
 	int r = out->ops->open(out, &flow->end[1], target, f->len, now);
 	if (r == CULVERT_EFULL &&

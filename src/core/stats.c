@@ -37,3 +37,8 @@ const char *cv_drop_name(enum cv_drop d)
 {
 	return name[d];
 }
+
+bool cv_drop_packets(enum cv_drop d)
+{
+	return d >= CV_DROP_MALFORMED && d <= CV_DROP_FLOOD;
+}

@@ -50,4 +50,7 @@ struct cv_stats {
 /** cv_drop_name() - the name that metrics and show use */
 const char *cv_drop_name(enum cv_drop);
 
+/** cv_drop_packets() - it counts packets of a link, not datagrams */
+bool cv_drop_packets(enum cv_drop);
+
 #endif

@@ -188,17 +188,17 @@ static void accepted(struct cv_accept *a, int fd)
 }
 
 struct cv_frames_port *cv_frames_listen(struct cv_loop *loop,
-	const struct cv_url *url, struct cv_edge *out, size_t max)
+	const struct cv_url *url, struct cv_edge *out, size_t max,
+	char why[CV_SOCK_WHY])
 {
 	struct cv_addr at = { 0 };
 	struct cv_frames_port *p = calloc(1, sizeof *p);
-	if (!p || cv_url_addr(url, &at) ||
-		cv_accept_start(&p->accept, loop, &at, accepted)) {
-		int e = errno;
-		free(p);
-		errno = e;
-		return NULL;
-	}
+	*why = '\0';
+	if (!p || cv_url_addr(url, &at))
+		goto fail;
+	p->accept.accepted = accepted;
+	if (cv_accept_start(&p->accept, loop, &at, url, why))
+		goto fail;
 	cv_framed_set_init(&p->set, loop, url->scheme);
 	p->set.edge.ops = &ops;
 	p->set.lost = lost;
@@ -209,6 +209,11 @@ struct cv_frames_port *cv_frames_listen(struct cv_loop *loop,
 	p->max = max;
 	cv_list_init(&p->silent);
 	return p;
+fail:;
+	int e = errno;
+	free(p);
+	errno = e;
+	return NULL;
 }
 
 void cv_frames_pause(struct cv_frames_port *p)

@@ -4,7 +4,7 @@
 #define CV_EDGE_FRAMES_H
 
 #include "core/url.h"
-#include "loop/loop.h"
+#include "loop/sock.h"
 
 struct cv_frames_port;
 
@@ -14,10 +14,11 @@ struct cv_frames_port;
  * @out:	the edge where targets lie; asked for "", its own choice
  * @max:	connections at a time
  *
- * Return: the port, or NULL and errno
+ * Return: the port, or NULL and @why or errno, as cv_sock_listen()
  */
 struct cv_frames_port *cv_frames_listen(struct cv_loop *,
-	const struct cv_url *url, struct cv_edge *out, size_t max);
+	const struct cv_url *url, struct cv_edge *out, size_t max,
+	char why[CV_SOCK_WHY]);
 
 /** cv_frames_pause() - accept no more; what was accepted lives on */
 void cv_frames_pause(struct cv_frames_port *);

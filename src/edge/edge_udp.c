@@ -180,7 +180,7 @@ struct cv_udp_port *cv_udp_listen(
 	struct cv_udp_port *p = calloc(1, sizeof *p);
 	if (!p)
 		return NULL;
-	int fd = cv_udp_socket(at, NULL);
+	int fd = cv_udp_local(cv_udp_io_loop(io), at);
 	if (fd < 0) {
 		int e = errno;
 		free(p);

@@ -242,6 +242,7 @@ static int connect_to(
 		return error_of(e);
 	}
 	cv_udp_start(&t->sock, o->udp, fd, input);
+	cv_end_flow(t->end)->dst = *addr;
 	return 0;
 }
 

@@ -250,13 +250,16 @@ static void accepted(struct cv_accept *a, int fd)
 	ev_timer_start(l->loop->ev, &t->first);
 }
 
-struct cv_tcp_listener *cv_tcp_listen(
-	struct cv_loop *loop, const struct cv_addr *addr)
+struct cv_tcp_listener *cv_tcp_listen(struct cv_loop *loop,
+	const struct cv_addr *addr, const struct cv_url *url,
+	char why[CV_SOCK_WHY])
 {
 	struct cv_tcp_listener *l = calloc(1, sizeof *l);
+	*why = '\0';
 	if (!l)
 		return NULL;
-	if (cv_accept_start(&l->accept, loop, addr, accepted)) {
+	l->accept.accepted = accepted;
+	if (cv_accept_start(&l->accept, loop, addr, url, why)) {
 		int e = errno;
 		free(l);
 		errno = e;

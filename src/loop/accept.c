@@ -52,23 +52,13 @@ static void on_accept(struct ev_loop *ev, ev_io *w, int events)
 }
 
 int cv_accept_start(struct cv_accept *a, struct cv_loop *loop,
-	const struct cv_addr *addr,
-	void (*accepted)(struct cv_accept *, int fd))
+	const struct cv_addr *addr, const struct cv_url *url,
+	char why[CV_SOCK_WHY])
 {
-	struct sockaddr_storage ss;
-	socklen_t len = cv_sock_addr(addr, &ss);
-	int fd = cv_sock_new(addr, SOCK_STREAM);
+	int fd = cv_sock_listen(loop, addr, url, why);
 	if (fd < 0)
 		return CULVERT_ESYS;
-	cv_sock_int(fd, SOL_SOCKET, SO_REUSEADDR, 1);
-	if (bind(fd, (struct sockaddr *)&ss, len) || listen(fd, BACKLOG)) {
-		int e = errno;
-		close(fd);
-		errno = e;
-		return CULVERT_ESYS;
-	}
 	a->loop = loop;
-	a->accepted = accepted;
 	ev_io_init(&a->io, on_accept, fd, EV_READ);
 	ev_timer_init(&a->pause, on_pause_over, 0.1, 0.);
 	a->io.data = a->pause.data = a;

@@ -5,9 +5,12 @@
 
 #include "loop/loop.h"
 
-enum { CV_CONTROL_CLIENTS = 8 };
+#include <stdio.h>
 
 struct cv_control;
+
+/** cv_compose - write the answer to a request of one line */
+typedef void cv_compose(void *user, const char *request, FILE *);
 
 /**
  * cv_control_new() - Listen at DIR/NAME.sock, mode 0600
@@ -20,8 +23,11 @@ struct cv_control;
  *
  * Return: the control socket, or NULL and errno
  */
-struct cv_control *cv_control_new(
-	struct cv_loop *, const char *name, bool exact);
+struct cv_control *cv_control_new(struct cv_loop *, const char *name,
+	bool exact, cv_compose *, void *user);
+
+/** cv_control_path() - where its socket is */
+const char *cv_control_path(const struct cv_control *);
 
 /** cv_control_name() - what it is called */
 const char *cv_control_name(const struct cv_control *);

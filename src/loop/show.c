@@ -18,20 +18,16 @@ static const char *link_text(
 	return out;
 }
 
+const char *cv_show_peer(const struct cv_session *s, char key[CULVERT_KEYTEXT])
+{
+	return *s->name ? s->name : cv_keytext_format(s->pub, key);
+}
+
 static const char *state_of(const struct cv_session *s)
 {
 	if (cv_session_up(s))
 		return "up";
 	return s->link ? "handshake" : "down";
-}
-
-static size_t flows_of(const struct cv_session *s)
-{
-	size_t n = 0;
-	for (const struct cv_list *l = s->flows.next; l != &s->flows;
-		l = l->next)
-		n++;
-	return n;
 }
 
 static void text_drops(FILE *f, const char *indent, const struct cv_stats *st)
@@ -61,9 +57,10 @@ static void text_traffic(FILE *f, const char *indent, const struct cv_stats *st)
 
 static void text_session(FILE *f, const struct cv_session *s, cv_time now)
 {
-	char link[CV_ADDRTEXT + 16];
-	fprintf(f, "peer %s\n  state: %s, link: %s, flows: %zu", s->name,
-		state_of(s), link_text(s, link), flows_of(s));
+	char link[CV_ADDRTEXT + 16], key[CULVERT_KEYTEXT];
+	fprintf(f, "peer %s\n  state: %s, link: %s, flows: %zu",
+		cv_show_peer(s, key), state_of(s), link_text(s, link),
+		s->nflows);
 	if (s->link)
 		fprintf(f, ", for: %" PRIu64 " s",
 			(now - s->link->up) / 1000000);
@@ -71,6 +68,14 @@ static void text_session(FILE *f, const struct cv_session *s, cv_time now)
 		fprintf(f, ", round trip: %.1f ms", (double)s->rtt / 1e3);
 	fputc('\n', f);
 	text_traffic(f, "  ", &s->stats);
+}
+
+/* what the embedding program says of its process, a line each */
+static void text_notes(FILE *f, const char *notes)
+{
+	for (const char *end; notes && (end = strchr(notes, '\n'));
+		notes = end + 1)
+		fprintf(f, "  %.*s\n", (int)(end - notes), notes);
 }
 
 void cv_show_text(FILE *f, struct cv_node *n, const char *name, cv_time now)
@@ -84,6 +89,7 @@ void cv_show_text(FILE *f, struct cv_node *n, const char *name, cv_time now)
 		"\n  up: %" PRIu64 " s, flows: %zu of %zu, buffers: %zu KiB\n",
 		(now - n->began) / 1000000, n->flows.count, n->flows.max,
 		n->pool.bytes >> 10);
+	text_notes(f, n->notes);
 	if (n->foreign)
 		fprintf(f, "  foreign connections: %zu\n", n->foreign);
 	text_traffic(f, "  ", &n->stats);
@@ -92,7 +98,7 @@ void cv_show_text(FILE *f, struct cv_node *n, const char *name, cv_time now)
 		text_session(f, CV_CONTAINER(l, struct cv_session, all), now);
 }
 
-static void json_string(FILE *f, const char *s)
+void cv_show_quoted(FILE *f, const char *s)
 {
 	fputc('"', f);
 	for (; *s; s++) {
@@ -130,17 +136,37 @@ static void json_session(FILE *f, const struct cv_session *s, cv_time now)
 {
 	char key[CULVERT_KEYTEXT], link[CV_ADDRTEXT + 16];
 	fputs("{\"name\":", f);
-	json_string(f, s->name);
+	cv_show_quoted(f, s->name);
 	fprintf(f, ",\"key\":\"%s\",\"state\":\"%s\",\"link\":",
 		cv_keytext_format(s->pub, key), state_of(s));
-	json_string(f, link_text(s, link));
+	cv_show_quoted(f, link_text(s, link));
 	fprintf(f,
 		",\"link_seconds\":%" PRIu64 ",\"rtt_us\":%" PRIu64
 		",\"flows\":%zu,\"queued_bytes\":%zu,",
-		s->link ? (now - s->link->up) / 1000000 : 0, s->rtt,
-		flows_of(s), s->txq.q.bytes);
+		s->link ? (now - s->link->up) / 1000000 : 0, s->rtt, s->nflows,
+		s->txq.q.bytes);
 	json_stats(f, &s->stats);
 	fputc('}', f);
+}
+
+static void json_notes(FILE *f, const char *notes)
+{
+	char word[256];
+	const char *sep = "", *end, *colon;
+	fputs("\"notes\":{", f);
+	for (; notes && (end = strchr(notes, '\n')); notes = end + 1) {
+		colon = strstr(notes, ": ");
+		snprintf(
+			word, sizeof word, "%.*s", (int)(colon - notes), notes);
+		fputs(sep, f);
+		cv_show_quoted(f, word);
+		fputc(':', f);
+		snprintf(word, sizeof word, "%.*s", (int)(end - colon - 2),
+			colon + 2);
+		cv_show_quoted(f, word);
+		sep = ",";
+	}
+	fputs("},", f);
 }
 
 void cv_show_json(FILE *f, struct cv_node *n, const char *name, cv_time now)
@@ -148,7 +174,7 @@ void cv_show_json(FILE *f, struct cv_node *n, const char *name, cv_time now)
 	char key[CULVERT_KEYTEXT];
 	const char *sep = "";
 	fputs("{\"name\":", f);
-	json_string(f, name);
+	cv_show_quoted(f, name);
 	fprintf(f,
 		",\"version\":\"%s\",\"plain\":%s,\"key\":\"%s\","
 		"\"up_seconds\":%" PRIu64 ",\"flows\":%zu,\"flows_max\":%zu,"
@@ -158,6 +184,7 @@ void cv_show_json(FILE *f, struct cv_node *n, const char *name, cv_time now)
 		n->plain ? "" : cv_keytext_format(n->pub, key),
 		(now - n->began) / 1000000, n->flows.count, n->flows.max,
 		n->foreign, n->pool.bytes, n->pool.allocs);
+	json_notes(f, n->notes);
 	json_stats(f, &n->stats);
 	fputs(",\"peers\":[", f);
 	for (struct cv_list *l = n->sessions.next; l != &n->sessions;

@@ -139,6 +139,15 @@ fail:;
 	return -1;
 }
 
+int cv_udp_local(struct cv_loop *l, const struct cv_addr *at)
+{
+	int fd = cv_sock_inherited(l, at, SOCK_DGRAM);
+	if (fd < 0)
+		return cv_udp_socket(at, NULL);
+	tune(fd, at, true);
+	return fd;
+}
+
 static void clean_slot(struct cv_udp_io *io, unsigned i)
 {
 	io->in_iov[i] =

@@ -59,6 +59,11 @@ struct cv_loop *cv_udp_io_loop(struct cv_udp_io *);
  */
 int cv_udp_socket(const struct cv_addr *bind, const struct cv_addr *peer);
 
+/** cv_udp_local() - a local port that reads from anybody
+ * Return: descriptor, or -1 and errno
+ */
+int cv_udp_local(struct cv_loop *, const struct cv_addr *at);
+
 /** cv_udp_start() - read from @fd, which then belongs to @s */
 void cv_udp_start(struct cv_udp_sock *s, struct cv_udp_io *, int fd,
 	struct cv_end *(*input)(struct cv_udp_sock *, unsigned n));

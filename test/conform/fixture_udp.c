@@ -55,14 +55,15 @@ static struct cv_addr open_frames(
 	struct cv_udp_route r = { .target = "" };
 	struct cv_addr third = rig_address(3);
 	struct cv_addr place = rig_port(SOCK_STREAM, &third);
-	char text[CV_URL_TEXT], to[CV_ADDRTEXT];
+	char text[CV_URL_TEXT], to[CV_ADDRTEXT], why[CV_SOCK_WHY];
 	struct cv_url u;
 	struct cv_addr at = open_edges(a, b, set);
 	cv_udp_out_allow(udp.out, set->target);
 	snprintf(text, sizeof text, "frames+tcp://%s",
 		cv_addr_format(&place, to));
 	assert_int_equal(cv_url_parse(&u, text, strlen(text), NULL), 0);
-	udp.in = cv_frames_listen(&b->loop, &u, cv_udp_out_edge(udp.out), MOST);
+	udp.in = cv_frames_listen(
+		&b->loop, &u, cv_udp_out_edge(udp.out), MOST, why);
 	udp.far = cv_frames_out_new(&a->loop, &u);
 	assert_non_null(udp.in);
 	assert_non_null(udp.far);

@@ -295,6 +295,21 @@ static bool arrive(struct pair *p, struct end *from)
 	return any;
 }
 
+/* every session knows how many flows it has */
+static void check_flows(const struct cv_node *n)
+{
+	for (const struct cv_list *l = n->sessions.next; l != &n->sessions;
+		l = l->next) {
+		const struct cv_session *s =
+			CV_CONTAINER(l, struct cv_session, all);
+		size_t count = 0;
+		for (const struct cv_list *f = s->flows.next; f != &s->flows;
+			f = f->next)
+			count++;
+		assert_int_equal(s->nflows, count);
+	}
+}
+
 void pair_settle(struct pair *p)
 {
 	bool busy = true;
@@ -309,6 +324,8 @@ void pair_settle(struct pair *p)
 		for (int i = 0; i < 2; i++)
 			cv_node_input_done(&p->side[i].node);
 	}
+	for (int i = 0; i < 2; i++)
+		check_flows(&p->side[i].node);
 }
 
 static cv_time next_event(const struct pair *p)

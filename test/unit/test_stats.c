@@ -22,8 +22,23 @@ static void test_names(void **state)
 	assert_string_equal(cv_drop_name(CV_DROP_OPENING), "opening");
 }
 
+/* the first and the last of the packets, and their neighbours */
+static void test_packets(void **state)
+{
+	(void)state;
+	assert_false(cv_drop_packets(CV_DROP_FLOW_LIMIT));
+	assert_true(cv_drop_packets(CV_DROP_MALFORMED));
+	assert_true(cv_drop_packets(CV_DROP_FORGED));
+	assert_true(cv_drop_packets(CV_DROP_FLOOD));
+	assert_false(cv_drop_packets(CV_DROP_LATE));
+	assert_false(cv_drop_packets(CV_DROP_AGED));
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_names) };
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_names),
+		cmocka_unit_test(test_packets),
+	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
