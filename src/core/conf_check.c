@@ -142,14 +142,17 @@ static int check_url(const struct cv_conf_text *t, const struct shape *s,
 	if (cv_url_parse(&u, t->text, strlen(t->text), &why))
 		return cv_conf_fail(d, CULVERT_ESYNTAX, t->line,
 			"%s = \"%.*s\": %s", s->what, len, t->text, why);
+	int first = (int)strcspn(s->scheme, " ");
 	if (!in_words(s->scheme, u.scheme))
 		return cv_conf_fail(d, CULVERT_EINVAL, t->line,
-			"%s = \"%.*s\": %s://host:port is expected here",
-			s->what, len, t->text, s->scheme);
+			"%s = \"%.*s\": %.*s://host:port is expected here%s%s",
+			s->what, len, t->text, first, s->scheme,
+			s->scheme[first] ? "; known schemes: " : "",
+			s->scheme[first] ? s->scheme : "");
 	if (u.user || u.path)
 		return cv_conf_fail(d, CULVERT_EINVAL, t->line,
 			"%s = \"%.*s\": %s:// takes no user and no path",
-			s->what, len, t->text, s->scheme);
+			s->what, len, t->text, u.scheme);
 	if (u.port < 1 || (s->host && !*u.host))
 		return cv_conf_fail(d, CULVERT_EINVAL, t->line,
 			"%s = \"%.*s\": %s is missing", s->what, len, t->text,
@@ -254,12 +257,12 @@ static bool address_of(const char *text, struct cv_addr *a)
 	       !cv_url_addr(&u, a);
 }
 
-/* whether what is sent to @to arrives at a socket bound to @at */
+/* whether what is sent to @to surely arrives at a socket bound to @at */
 static bool reaches(const struct cv_addr *to, const struct cv_addr *at)
 {
 	return to->port == at->port &&
-	       (cv_addr_same_ip(to, at) || cv_addr_any(at) ||
-		       (cv_addr_any(to) && cv_addr_loopback(at)));
+	       (cv_addr_same_ip(to, at) ||
+		       (cv_addr_loopback(to) && cv_addr_any(at)));
 }
 
 /* a forward to one of our own foreign ports, whose target is that forward */

@@ -160,6 +160,7 @@ static int open_end(struct cv_edge *e, struct cv_end *end, const char *target,
 	struct conn *c = calloc(1, sizeof *c);
 	if (!c)
 		return CULVERT_ENOMEM;
+	cv_end_flow(end)->target = o->text;
 	cv_framed_init(&c->framed, &o->set, end);
 	ev_timer_init(&c->wait, on_wait_over, 0., 0.);
 	c->wait.data = c;

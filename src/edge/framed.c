@@ -25,14 +25,31 @@ static void expire(struct cv_framed *c, cv_time now)
 		cv_frameq_trim_held(&c->held, &n->pool, now, n->stats.drop);
 }
 
+static void is_fast(struct cv_framed *c)
+{
+	struct cv_node *n = node_of(c);
+	if (cv_list_empty(&c->slow))
+		return;
+	cv_list_del(&c->slow);
+	n->backlog -= c->up;
+	while (!cv_list_empty(&c->waiters))
+		cv_list_append(&n->resumed, c->waiters.next);
+}
+
 /* datagrams that nothing follows age as well, and give their memory back */
 static void on_age(struct ev_loop *ev, ev_timer *w, int events)
 {
 	struct cv_framed_set *set = w->data;
+	struct cv_list *l = set->slow.next, *next;
 	cv_time now = cv_now();
 	(void)events;
-	for (struct cv_list *l = set->slow.next; l != &set->slow; l = l->next)
-		expire(CV_CONTAINER(l, struct cv_framed, slow), now);
+	for (; l != &set->slow; l = next) {
+		struct cv_framed *c = CV_CONTAINER(l, struct cv_framed, slow);
+		next = l->next;
+		expire(c, now);
+		if (!c->up && !c->held.head)
+			is_fast(c);
+	}
 	if (cv_list_empty(&set->slow))
 		ev_timer_stop(ev, w);
 }
@@ -48,17 +65,6 @@ static void is_slow(struct cv_framed *c)
 		return;
 	set->age.repeat = (double)node_of(c)->max_age / 1e6;
 	ev_timer_again(set->loop->ev, &set->age);
-}
-
-static void is_fast(struct cv_framed *c)
-{
-	struct cv_node *n = node_of(c);
-	if (cv_list_empty(&c->slow))
-		return;
-	cv_list_del(&c->slow);
-	n->backlog -= c->up;
-	while (!cv_list_empty(&c->waiters))
-		cv_list_append(&n->resumed, c->waiters.next);
 }
 
 static void fill(struct cv_stream *s, size_t bytes, cv_time now)

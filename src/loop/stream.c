@@ -14,6 +14,7 @@ enum {
 	NOTSENT_LOWAT = 16 << 10,
 	HELPING_MIN = 16 << 10, /* written at once behind a slow path */
 	USER_TIMEOUT_MS = 15000,
+	LITTLE = 2048, /* of a read: a datagram as most networks carry it */
 };
 
 /* bytes written off the front of the queue */
@@ -113,12 +114,12 @@ static size_t put_rest(struct cv_stream *s)
 	return n;
 }
 
-/* what is little goes into a small buffer: strangers are many */
+/* what is little goes into small buffers: strangers are many */
 static bool keep_rest(struct cv_stream *s, const uint8_t *p, size_t n)
 {
 	struct cv_pool *pool = &s->loop->node.pool;
+	bool small = n <= LITTLE;
 	while (n) {
-		bool small = n <= CV_HEADROOM + CV_SMALL + CV_TAILROOM;
 		struct cv_buf *b =
 			small ? cv_buf_small(pool) : cv_buf_large(pool);
 		if (!b)

@@ -4,8 +4,10 @@
 
 Every figure of doc/benchmarks.md.  Two network namespaces joined by a veth
 (MTU 1500); sender and relay in one, relay and sink in the other; this machine
-runs all of them.  Beside culvert, sealed, run two yardsticks in the same run:
+runs all of them.  Beside culvert, sealed, run culvert in two foreign framings,
+which are plain, and two yardsticks, all in the same run:
 
+  frames, udptunnel   culvert, frames+tcp:// and udptunnel+tcp://
   batched   the prototype: batches and trains, plain, one client, no session
   single    the same code, one datagram per system call, as other relays do
 
@@ -24,6 +26,8 @@ import time
 TESTS = "rate gso fixed ping queue burst stall restart memory flows".split()
 A, B = "10.98.0.1", "10.98.0.2"
 IN, OUT, LINK = 7001, 7002, 7003
+FOREIGN = ("frames", "udptunnel")
+KINDS = ("culvert", *FOREIGN, "batched", "single")
 HZ = os.sysconf("SC_CLK_TCK")
 
 out = None
@@ -121,7 +125,12 @@ class Relay:
                      stderr=self.err)
 
     def server(self):
-        if self.kind == "culvert":
+        if self.kind in FOREIGN:
+            self.srv = self.start("B", [
+                CULVERT, "serve", f"{self.kind}+tcp://{B}:{LINK}", "--to",
+                f"udp://127.0.0.1:{OUT}", "--name", "bench-server",
+                *self.extra])
+        elif self.kind == "culvert":
             self.srv = self.start("B", [
                 CULVERT, "serve", f"tcp://{B}:{LINK}", "--key",
                 f"{WORK}/s.key", "--peer", PUB[1], "--name", "bench-server",
@@ -132,7 +141,12 @@ class Relay:
         self.listening("B", "tcp")
 
     def client(self):
-        if self.kind == "culvert":
+        if self.kind in FOREIGN:
+            self.cli = self.start("A", [
+                CULVERT, "forward", f"udp://127.0.0.1:{IN}", "via",
+                f"{self.kind}+tcp://{B}:{LINK}", "--name", "bench-client",
+                *self.extra])
+        elif self.kind == "culvert":
             self.cli = self.start("A", [
                 CULVERT, "forward", f"udp://127.0.0.1:{IN}",
                 f"udp://127.0.0.1:{OUT}", "via", f"tcp://{B}:{LINK}", "--key",
@@ -270,41 +284,37 @@ def highest(kind, size, gso):
 def rates(test, gso, title):
     rows = []
     for size in (64, 512, 1400):
-        best = {k: highest(k, size, gso)
-                for k in ("culvert", "batched", "single")}
+        best = {k: highest(k, size, gso) for k in KINDS}
         for k, t in best.items():
             record(test, k, **t)
-        c, b, s = (best[k] for k in ("culvert", "batched", "single"))
-        rows.append([size, *(f"{t['rate'] / 1e3:,.0f}" for t in (c, b, s)),
-                     f"{c['rate'] / b['rate']:.2f}",
-                     f"{c['rate'] / s['rate']:.1f}",
-                     *(f"{t['cpu_per_million']:.2f}" for t in (c, b, s))])
-    table(title, ["bytes", "culvert", "batched", "single", "÷ batched",
-                  "÷ single", "CPU s/M culvert", "batched", "single"], rows)
+        rate = {k: t["rate"] for k, t in best.items()}
+        for k in KINDS:
+            rows.append([size, k, f"{rate[k] / 1e3:,.0f}",
+                         f"{rate[k] / rate['batched']:.2f}",
+                         f"{rate[k] / rate['single']:.1f}",
+                         f"{best[k]['cpu_per_million']:.2f}"])
+    table(title, ["bytes", "relay", "thousand/s", "÷ batched", "÷ single",
+                  "CPU s per million"], rows)
 
 
 def test_rate():
-    rates("rate", 1, "Highest rate with < 1 % loss, senders without GSO, "
-                     "thousand/s")
+    rates("rate", 1, "Highest rate with < 1 % loss, senders without GSO")
 
 
 def test_gso():
-    rates("gso", 0, "Highest rate with < 1 % loss, senders with GSO, "
-                    "thousand/s")
+    rates("gso", 0, "Highest rate with < 1 % loss, senders with GSO")
 
 
 def test_fixed():
     rows = []
     for size in (64, 1400):
-        t = {k: trial(k, size, 30000, 3)
-             for k in ("culvert", "batched", "single")}
-        for k in t:
-            record("fixed", k, **t[k])
-        rows.append([size] + [f"{t[k]['cpu_per_million']:.1f}" for k in t] +
-                    [f"{t[k]['p50']:.0f} / {t[k]['p99']:.0f}" for k in t])
+        for k in KINDS:
+            t = trial(k, size, 30000, 3)
+            record("fixed", k, **t)
+            rows.append([size, k, f"{t['cpu_per_million']:.1f}",
+                         f"{t['p50']:.0f} / {t['p99']:.0f}"])
     table("30,000/s: CPU seconds per million, one-way delay p50 / p99 in µs",
-          ["bytes", "culvert", "batched", "single", "delay culvert",
-           "batched", "single"], rows)
+          ["bytes", "relay", "CPU", "delay"], rows)
 
 
 def ping(size, target):
@@ -329,7 +339,7 @@ def test_ping():
         e.kill()
         e.wait()
         # three rounds each, in turn: the machine's mood changes
-        rounds = {k: [] for k in ("culvert", "batched", "single")}
+        rounds = {k: [] for k in KINDS}
         for _ in range(3):
             for k in rounds:
                 r = Relay(k)
@@ -345,7 +355,7 @@ def test_ping():
         rows.append([size] + [f"{d['rtt_p50']:.0f} / {d['rtt_p99']:.0f}"
                               for d in got.values()])
     table("Round trip at 1,000/s, p50 / p99 in µs (median of three runs)",
-          ["bytes", "bare path", "culvert", "batched", "single"], rows)
+          ["bytes", "bare path", *KINDS], rows)
 
 
 def test_queue():
@@ -353,8 +363,9 @@ def test_queue():
     sh("tc -n cvbA qdisc replace dev eth0 root tbf rate 20mbit burst 32kb "
        "latency 50ms")
     try:
-        for k, extra in (("culvert", ("--max-age", "20")),
-                         ("culvert", ()), ("batched", ()), ("single", ())):
+        for k, extra in (*((k, e) for k in ("culvert", *FOREIGN)
+                           for e in (("--max-age", "20"), ())),
+                         ("batched", ()), ("single", ())):
             t = trial(k, 1000, 3750, 6, 1, idle=0.8, extra=extra)
             record("queue", k, extra=" ".join(extra), **t)
             rows.append([k + " " + " ".join(extra), f"{t['rate']:.0f}",
@@ -367,7 +378,7 @@ def test_queue():
 
 def test_burst():
     rows = []
-    for k in ("culvert", "batched", "single"):
+    for k in KINDS:
         t = trial(k, 1400, 0, 1, 1, count=1000, idle=0.5)
         record("burst", k, **t)
         rows.append([k, f"{t['got']:.0f}"])

@@ -15,6 +15,7 @@ enum edge_flags {
 	EDGE_TARGETS = 2,   /* the far end is a socket to a target's URL */
 	EDGE_ANY = 4,       /* may listen on every address at once */
 	EDGE_BIND = 8,      /* ?bind= and a client known beforehand */
+	EDGE_LINK = 16,     /* its flows go over the link */
 };
 
 /**
@@ -50,7 +51,7 @@ struct edge_fixture {
 	int (*target)(const struct cv_addr *at);
 };
 
-extern const struct edge_fixture edge_udp_fixture;
+extern const struct edge_fixture edge_udp_fixture, edge_frames_fixture;
 
 /** edge_suite() - run it; a process's exit code */
 int edge_suite(const struct edge_fixture *);

@@ -115,6 +115,77 @@ static void test_other_urls(void **state)
 		       "From = udp://127.0.0.1:1?peer=127.0.0.1:2");
 }
 
+#define FRAMES "[Serve]\nListen = frames+tcp://:1\n"
+#define OUT "[Forward]\nFrom = udp://127.0.0.1:5\nVia = frames+tcp://h:1\n"
+
+static void test_foreign_framings(void **state)
+{
+	(void)state;
+	/* no keys, and plain without being asked */
+	take(FRAMES "To = udp://h:5");
+	assert_true(conf.plain);
+	cv_conf_clear(&conf);
+	take(OUT);
+	assert_true(conf.plain);
+	cv_conf_clear(&conf);
+	take("[Node]\nPlain = yes\n" OUT);
+	cv_conf_clear(&conf);
+	/* beside culvert's own protocol it keeps its keys */
+	take(NODE HOME DNS FRAMES "To = udp://h:5");
+	assert_false(conf.plain);
+	cv_conf_clear(&conf);
+	refuse(FRAMES "To = udp://h:5\nListen = tcp://:2\n", 0,
+		"culvert genkey");
+
+	refuse(FRAMES, 2, "its clients name no target: add \"--to");
+	refuse(OUT "To = udp://h:5\n", 4, "TO is the far end's choice");
+	refuse("[Forward]\nFrom = udp://:5\nVia = tcp://h:1", 3,
+		"frames+tcp://host:port is expected");
+	refuse("[Forward]\nFrom = udp://:5\nVia = frames+tcp://:1", 3,
+		"the host is missing");
+	refuse("[Forward]\nFrom = udp://:5\nVia = udptunnel+tcp://h:1?x", 3,
+		"unknown option \"x\"");
+	refuse(NODE OUT, 0, "frames+tcp:// has no keys: remove --key");
+	refuse("[Node]\nPrivateKeyFile = f\n" OUT, 2, "remove --key");
+	refuse("[Node]\nPeersFile = f\n" OUT, 2, "remove --peers");
+	refuse(FRAMES "To = udp://h:5\n[Peer a]\nPublicKey = " KEY2, 4,
+		"remove --peer");
+}
+
+/* a port that forwards to a port of our own whose target is that port */
+static void test_circle(void **state)
+{
+	static const char *const round[][3] = {
+		{ "127.0.0.1:5", "127.0.0.1:5", "127.0.0.1:1" },
+		{ "localhost:5", "*:5", "127.1.2.3:1" },
+		{ "[::1]:5", "[::1]:5", "localhost:1" },
+	}, *const straight[][3] = {
+		{ "127.0.0.1:6", "127.0.0.1:5", "127.0.0.1:1" },
+		{ "127.0.0.2:5", "127.0.0.1:5", "127.0.0.1:1" },
+		{ "127.0.0.1:5", "127.0.0.1:5", "127.0.0.1:2" },
+		/* a chain: the next one may listen at the same port */
+		{ "127.0.0.1:5", "127.0.0.1:5", "10.1.2.3:1" },
+		{ "10.1.2.3:5", "*:5", "127.0.0.1:1" },
+		{ "name:5", "*:5", "127.0.0.1:1" },
+	};
+	static const char form[] =
+		FRAMES "To = udp://%s\n[Forward]\n"
+		       "From = udp://%s\nVia = frames+tcp://%s\n";
+	char text[1024];
+	(void)state;
+	for (size_t i = 0; i < CV_COUNT(round); i++) {
+		snprintf(text, sizeof text, form, round[i][0], round[i][1],
+			round[i][2]);
+		refuse(text, 3, "datagrams would go in circles");
+	}
+	for (size_t i = 0; i < CV_COUNT(straight); i++) {
+		snprintf(text, sizeof text, form, straight[i][0],
+			straight[i][1], straight[i][2]);
+		take(text);
+		cv_conf_clear(&conf);
+	}
+}
+
 #define ENDPOINT NODE "[Peer home]\nPublicKey = " KEY2 "\nEndpoint = tcp://h:1?"
 #define LISTEN NODE HOME "[Serve]\nListen = tcp://:1?"
 
@@ -250,6 +321,8 @@ int main(void)
 		T(test_urls),
 		T(test_other_urls),
 		T(test_metrics),
+		T(test_foreign_framings),
+		T(test_circle),
 		T(test_link_options),
 		T(test_endpoint_options),
 		T(test_password_is_not_shown),
