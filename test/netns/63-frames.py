@@ -7,9 +7,13 @@ import struct
 import time
 
 from framed import Client, Server, frame
-from lib import (IN, LINK, LO, OUT, Echo, Flood, Pinger, Scene, Sink, equal,
+from lib import (CULVERT, IN, LINK, LO, OUT, Echo, Flood, Pinger, Scene, Sink, equal,
                  short, true, until, url, watch)
 
+LINES = ("culvert serve frames+tcp://127.0.0.1:3456 "
+         "--to udp://127.0.0.1:5678",
+         "culvert forward udp://127.0.0.1:1234 "
+         "via frames+tcp://127.0.0.1:3456")
 SIZES = (0, 1, 1472, 9000, 65507)
 IDLE = 300
 QUEUE = 200_000  # bytes that the kernel may hold for one stalled peer
@@ -27,6 +31,18 @@ with Scene("63", __doc__) as s:
         return s.forward(a, url("udp", LO, port), None,
                          url("frames+tcp", b.v4, to), name=name,
                          options=options)
+
+    with s.check("the two command lines work exactly as written"):
+        lines = [a.start(CULVERT, *line.split()[1:]) for line in LINES]
+        for p, said in zip(lines, ("msg=listening", "msg=forwarding")):
+            p.said(said)
+        true("neither authenticated" not in lines[0].log(), "loopback only")
+        here, asked = Echo(a), a.udp()
+        equal(asked.ask(b"as written", (LO, IN)), b"as written")
+        for p in lines:
+            p.signal(signal.SIGTERM)
+            equal(p.exit_code(), 0)
+        here.close()
 
     # --- culvert accepts; clients are this file's own ---
 

@@ -405,7 +405,7 @@ class Scene:
                                         path).stdout.strip())
         return self.keys[name]
 
-    def security(self, link, key, peers):
+    def security(self, key, peers, link="tcp:"):
         if "+" in link.split(":")[0]:  # foreign framings have no keys
             return []
         args = ["--key", self.key(key)[0]]
@@ -415,13 +415,13 @@ class Scene:
 
     def serve(self, host, *links, options=(), key="s", peers=("c",),
               name="server"):
-        args = ["serve", *links, *self.security(links[0], key, peers), *options]
+        args = ["serve", *links, *self.security(key, peers, links[0]), *options]
         return Node(host, args, name, "msg=listening")
 
     def forward(self, host, frm, to, via, options=(), key="c", peer="s",
                 name="client"):
         words = [frm, to, "via", via] if to else [frm, "via", via]
-        args = ["forward", *words, *self.security(via, key, [peer]), *options]
+        args = ["forward", *words, *self.security(key, [peer], via), *options]
         return Node(host, args, name, "msg=forwarding")
 
     def config(self, host, text, name):
