@@ -4,7 +4,8 @@
 set -eu
 want="gcc meson ninja-build pkg-config libev-dev libssl-dev libc-ares-dev
 	libcmocka-dev iproute2 iperf3 dnsmasq-base bind9-dnsutils nftables
-	python3 python3-cryptography mandoc ethtool procps clang-format
+	python3 python3-cryptography python3-prometheus-client mandoc
+	zsh fish ethtool procps clang-format
 	clang-tidy cppcheck shellcheck"
 missing=
 for p in $want; do
