@@ -393,7 +393,7 @@ static void drain(struct culvert *c, const char *why)
 	for (; c->listeners; c->listeners--)
 		cv_tcp_unlisten(c->listener[c->listeners - 1]);
 	cv_udp_io_drain(c->udp);
-	cv_node_drain(&c->loop.node, cv_now());
+	cv_node_drain(&c->loop.node);
 	ev_prepare_start(ev, &c->drained);
 	ev_timer_start(ev, &c->drain_limit);
 }

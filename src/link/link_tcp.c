@@ -39,6 +39,7 @@ struct tcp {
 	struct cv_bufq rest; /* read, and to be worked off with the next turn */
 	ev_timer more;       /* ... which comes even if nothing more arrives */
 	bool reading, dead;  /* closed by the node while it reads */
+	bool lean;           /* the kernel is to hoard nothing */
 	bool time_up;        /* the turn ended before what was read did */
 	int broken;          /* error of a write, until the loop turns */
 	struct cv_tcp_listener *listener;
@@ -338,11 +339,31 @@ static void close_link(struct cv_link *link, const char *why)
 		destroy(t);
 }
 
+/*
+ * Between the first sign of a loss and its repair nothing that arrives behind
+ * it is delivered.  With a choice of links the kernel hoards nothing: what has
+ * not left yet may still go another way.
+ */
+static void gauge(struct cv_link *link, struct cv_gauge *g)
+{
+	struct tcp *t = CV_CONTAINER(link, struct tcp, link);
+	struct tcp_info i = { 0 };
+	socklen_t len = sizeof i;
+	if (!t->lean)
+		cv_sock_int(t->rx.fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, 1);
+	t->lean = true;
+	if (getsockopt(t->rx.fd, IPPROTO_TCP, TCP_INFO, &i, &len))
+		return;
+	g->rtt = i.tcpi_rtt;
+	g->mending = i.tcpi_sacked || i.tcpi_ca_state >= TCP_CA_Recovery;
+}
+
 static const struct cv_link_ops ops = {
 	.name = "tcp",
 	.flags = CV_LINK_RELIABLE,
 	.flush = flush,
 	.close = close_link,
+	.gauge = gauge,
 };
 
 static void tune(int fd)
@@ -382,11 +403,13 @@ static struct tcp *adopt(struct cv_loop *l, int fd)
 	return t;
 }
 
-int cv_tcp_adopt(struct cv_loop *l, int fd, struct cv_session *s)
+int cv_tcp_adopt(
+	struct cv_loop *l, int fd, struct cv_session *s, unsigned number)
 {
 	struct tcp *t = adopt(l, fd);
 	if (!t)
 		return CULVERT_ENOMEM;
+	t->link.number = number;
 	cv_node_link_up(&l->node, &t->link, s, cv_now());
 	return 0;
 }

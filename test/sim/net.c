@@ -353,6 +353,7 @@ static void conn_free(struct conn *c)
 		event_set(c->w, &c->pipe[i].arrive, CV_NEVER);
 		free(c->pipe[i].ring);
 		free(c->pipe[i].tag);
+		free(c->end[i].pace.past);
 	}
 	cv_list_del(&c->all);
 	free(c);

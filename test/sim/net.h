@@ -39,6 +39,20 @@ struct pipe {
 	size_t tags, tag_room;
 };
 
+/** struct past - the quickest packet with a TIME frame of one second */
+struct past {
+	cv_time second; /* when that began */
+	int64_t took;
+};
+
+/** struct pace - how quick packets are on their way to an end */
+struct pace {
+	struct past *past; /* of this measurement */
+	size_t pasts, past_room;
+	cv_time run; /* first of a row of late ones, or 0 */
+	bool unsure; /* what happened could not be seen */
+};
+
 /** struct end - one end of a connection: a link, or a stranger's */
 struct end {
 	struct cv_link link;
@@ -56,6 +70,7 @@ struct end {
 	uint64_t parsed; /* of the first byte not parsed yet */
 	struct event first, error, writable;
 	struct cv_list of_host;
+	struct pace pace; /* the oracle's */
 };
 
 struct conn {
@@ -108,7 +123,7 @@ void net_reap(struct world *);
 void net_clear(struct world *);
 
 /* link.c: the link on top of an end, as link/link_tcp.c is one */
-void link_open(struct end *, struct cv_session *);
+void link_open(struct end *, struct cv_session *, unsigned number);
 void link_readable(struct end *, uint8_t *area, size_t n);
 void link_eof(struct end *, const char *why);
 void link_writable(struct end *);

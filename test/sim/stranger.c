@@ -40,7 +40,7 @@ static struct end *come(struct world *w, cv_time stay)
 		abort();
 	e->stranger->end = e;
 	e->first.fire = on_leave;
-	link_open(&c->end[1], NULL);
+	link_open(&c->end[1], NULL, 0);
 	event_set(w, &e->first, w->now + stay);
 	return e;
 }
@@ -66,7 +66,11 @@ static void say_init(struct end *e)
 {
 	struct rng *r = &e->conn->w->rng;
 	uint8_t p[CV_PLAIN_INIT_SIZE];
-	struct cv_hello hello = { 1, 50000, rng_next(r), rng_next(r) };
+	struct cv_hello hello = { .version = 1,
+		.links = (uint16_t)below(r, 20),
+		.max_age = 50000,
+		.stamp = rng_next(r),
+		.instance = rng_next(r) };
 	e->stranger->index = rng_next(r) >> 24;
 	garbage(e, p, sizeof p);
 	cv_head_put(p, CV_PACKET_PLAIN_INIT, e->stranger->index);

@@ -145,6 +145,8 @@ int pair_session(struct pair *p, int i)
 	if (!x->s)
 		return CULVERT_ENOMEM;
 	x->s->dials = i == A;
+	if (i == A) /* as many as are dialled */
+		x->s->allowed = 1;
 	strcpy(x->s->name, i == A ? "b" : "a");
 	return 0;
 }
