@@ -227,12 +227,28 @@ static int numeric(struct culvert *c, const struct cv_conf_text *t,
 		t->text);
 }
 
+static int add_listen(struct culvert *c, const struct cv_conf_text *t)
+{
+	char why[CV_SOCK_WHY] = "";
+	struct cv_url u;
+	struct cv_addr a;
+	int err = numeric(c, t, &u, &a);
+	if (err)
+		return err;
+	c->listener[c->listeners] = cv_tcp_listen(&c->loop, &a, &u, why);
+	if (!c->listener[c->listeners])
+		return *why ? refuse(c, CULVERT_ESYS, t->line,
+				      "cannot listen on %s: %s", t->text, why)
+			    : no_port(c, t, errno);
+	c->listeners++;
+	return 0;
+}
+
 static int add_serve(struct culvert *c)
 {
 	struct cv_conf *f = &c->conf;
 	const char *why;
-	struct cv_url u;
-	struct cv_addr a;
+	int err = 0;
 	c->policy.env = &c->env;
 	for (unsigned i = 0; i < f->allows; i++) {
 		if (cv_policy_add(&c->policy, f->allow[i].text, &why))
@@ -244,16 +260,9 @@ static int add_serve(struct culvert *c)
 		return refuse(c, CULVERT_ENOMEM, 0, "out of memory");
 	if (f->listens)
 		c->loop.node.out = cv_udp_out_edge(c->out);
-	for (unsigned i = 0; i < f->listens; i++) {
-		int err = numeric(c, &f->listen[i], &u, &a);
-		if (err)
-			return err;
-		c->listener[i] = cv_tcp_listen(&c->loop, &a);
-		if (!c->listener[i])
-			return no_port(c, &f->listen[i], errno);
-		c->listeners++;
-	}
-	return 0;
+	for (unsigned i = 0; i < f->listens && !err; i++)
+		err = add_listen(c, &f->listen[i]);
+	return err;
 }
 
 static struct cv_session *session_named(struct culvert *c, const char *name)

@@ -3,6 +3,7 @@
 #include "core/conf_keys.h"
 #include "core/keytext.h"
 #include "core/policy.h"
+#include "core/via.h"
 
 #include <string.h>
 
@@ -12,8 +13,10 @@ struct shape {
 	bool host;                           /* must be given */
 };
 
-static const struct shape listen_shape = { "Listen", "tcp", "", false };
-static const struct shape endpoint_shape = { "Endpoint", "tcp", "", true };
+static const struct shape listen_shape = { "Listen", "tcp",
+	"mark interface cc mptcp", false };
+static const struct shape endpoint_shape = { "Endpoint", "tcp",
+	"mark interface cc mptcp connections via", true };
 static const struct shape from_shape = { "From", "udp", "peer", false };
 static const struct shape to_shape = { "To", "udp", "bind", true };
 
@@ -27,55 +30,136 @@ static bool in_words(const char *words, const char *word)
 	return false;
 }
 
+/* options of links, and of the addresses of forwards: what is wrong, or NULL */
+
+static const char *bad_mark(const char *s)
+{
+	uint32_t n;
+	return cv_url_number(s, &n) ? "is a number below 2^32, such as 7 or 0x7"
+				    : NULL;
+}
+
+static const char *bad_name(const char *s)
+{
+	/* IFNAMSIZ and TCP_CA_NAME_MAX, both 16, with the NUL */
+	return *s && strlen(s) < 16 ? NULL : "is a name of 1 to 15 characters";
+}
+
+static const char *bad_switch(const char *s)
+{
+	return strcmp(s, "yes") && strcmp(s, "no") ? "is yes or no" : NULL;
+}
+
+static const char *bad_connections(const char *s)
+{
+	uint32_t n;
+	return cv_url_number(s, &n) || n < 1 || n > CV_LINKS_SESSION
+		       ? "is a number from 1 to 16"
+		       : NULL;
+}
+
+static const char *bad_via(const char *s)
+{
+	struct cv_via via;
+	const char *why;
+	int err = cv_via_parse(&via, s, &why);
+	cv_crypto_wipe(&via, sizeof via);
+	return err ? why : NULL;
+}
+
+static const char no_address[] =
+	"is an address and a port, such as 192.0.2.1:5000";
+
+static const char *bad_bind(const char *s)
+{
+	struct cv_addr a;
+	return cv_hostport_parse(s, &a) ? no_address : NULL;
+}
+
+static const char *bad_peer(const char *s)
+{
+	struct cv_addr a;
+	return cv_hostport_parse(s, &a) || !a.port ? no_address : NULL;
+}
+
+static const struct {
+	const char *key;
+	const char *(*bad)(const char *value);
+} options[] = {
+	{ "mark", bad_mark },
+	{ "interface", bad_name },
+	{ "cc", bad_name },
+	{ "mptcp", bad_switch },
+	{ "connections", bad_connections },
+	{ "via", bad_via },
+	{ "bind", bad_bind },
+	{ "peer", bad_peer },
+};
+
+static const char *bad_value(const char *key, const char *value)
+{
+	for (unsigned i = 0; i < CV_COUNT(options); i++) {
+		if (!strcmp(options[i].key, key))
+			return options[i].bad(value);
+	}
+	return NULL;
+}
+
+/* how much of a URL may be shown: not a proxy's password */
+static int shown(const char *url)
+{
+	size_t n = strcspn(url, "?");
+	return (int)(strchr(url + n, '@') ? n : strlen(url));
+}
+
+static int check_options(const struct cv_conf_text *t, const struct shape *s,
+	const struct cv_url *u, struct culvert_diag *d)
+{
+	int len = shown(t->text);
+	for (unsigned i = 0; i < u->options; i++) {
+		const char *key = u->option[i].key, *why;
+		if (!in_words(s->options, key))
+			return cv_conf_fail(d, CULVERT_EINVAL, t->line,
+				"%s = \"%.*s\": unknown option \"%s\"%s%s",
+				s->what, len, t->text,
+				t->text[len] ? "..." : key,
+				*s->options ? "; known here: " : "",
+				s->options);
+		why = bad_value(key, u->option[i].value);
+		if (why)
+			return cv_conf_fail(d, CULVERT_ESYNTAX, t->line,
+				"%s = \"%.*s\": ?%s= %s", s->what, len, t->text,
+				key, why);
+	}
+	return 0;
+}
+
 static int check_url(const struct cv_conf_text *t, const struct shape *s,
 	struct culvert_diag *d)
 {
 	struct cv_url u;
 	const char *why;
+	int len = shown(t->text);
 	if (cv_url_parse(&u, t->text, strlen(t->text), &why))
 		return cv_conf_fail(d, CULVERT_ESYNTAX, t->line,
-			"%s = \"%s\": %s", s->what, t->text, why);
+			"%s = \"%.*s\": %s", s->what, len, t->text, why);
 	if (strcmp(u.scheme, s->scheme))
 		return cv_conf_fail(d, CULVERT_EINVAL, t->line,
-			"%s = \"%s\": %s://host:port is expected here", s->what,
-			t->text, s->scheme);
+			"%s = \"%.*s\": %s://host:port is expected here",
+			s->what, len, t->text, s->scheme);
 	if (u.user || u.path)
 		return cv_conf_fail(d, CULVERT_EINVAL, t->line,
-			"%s = \"%s\": %s:// takes no user and no path", s->what,
-			t->text, s->scheme);
+			"%s = \"%.*s\": %s:// takes no user and no path",
+			s->what, len, t->text, s->scheme);
 	if (u.port < 1 || (s->host && !*u.host))
 		return cv_conf_fail(d, CULVERT_EINVAL, t->line,
-			"%s = \"%s\": %s is missing", s->what, t->text,
+			"%s = \"%.*s\": %s is missing", s->what, len, t->text,
 			u.port < 1 ? "the port (1 to 65535)" : "the host");
 	if (s->host && !strcmp(u.host, "*"))
 		return cv_conf_fail(d, CULVERT_EINVAL, t->line,
-			"%s = \"%s\": * is no host to reach", s->what, t->text);
-	for (unsigned i = 0; i < u.options; i++) {
-		if (!in_words(s->options, u.option[i].key))
-			return cv_conf_fail(d, CULVERT_EINVAL, t->line,
-				"%s = \"%s\": unknown option \"%s\"%s%s",
-				s->what, t->text, u.option[i].key,
-				*s->options ? "; known here: " : "",
-				s->options);
-	}
-	return 0;
-}
-
-/* options that hold an address: ?peer= and ?bind= */
-static int check_address(const struct cv_conf_text *t, const char *option,
-	bool port, struct culvert_diag *d)
-{
-	struct cv_url u;
-	struct cv_addr a;
-	if (!*t->text || cv_url_parse(&u, t->text, strlen(t->text), NULL))
-		return 0;
-	const char *text = cv_url_option(&u, option);
-	if (!text || (!cv_hostport_parse(text, &a) && (a.port || !port)))
-		return 0;
-	return cv_conf_fail(d, CULVERT_ESYNTAX, t->line,
-		"\"%s\": ?%s= is an address and a port, such as "
-		"192.0.2.1:5000",
-		t->text, option);
+			"%s = \"%.*s\": * is no host to reach", s->what, len,
+			t->text);
+	return check_options(t, s, &u, d);
 }
 
 int cv_conf_check_peers(
@@ -125,10 +209,6 @@ static int check_forward(const struct cv_conf *c,
 	int err = check_url(&f->from, &from_shape, d);
 	if (!err && *f->to.text)
 		err = check_url(&f->to, &to_shape, d);
-	if (!err)
-		err = check_address(&f->from, "peer", true, d);
-	if (!err)
-		err = check_address(&f->to, "bind", false, d);
 	if (err)
 		return err;
 	const struct cv_conf_peer *p = peer_named(c, f->via);
@@ -151,8 +231,6 @@ static int check_serve(struct cv_conf *c, struct culvert_diag *d)
 		err = check_url(&c->listen[i], &listen_shape, d);
 	if (!err && *c->to.text)
 		err = check_url(&c->to, &to_shape, d);
-	if (!err && *c->to.text)
-		err = check_address(&c->to, "bind", false, d);
 	for (unsigned i = 0; i < c->allows && !err; i++) {
 		err = cv_allow_parse(&rule, c->allow[i].text, &why);
 		if (err)

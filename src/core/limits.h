@@ -33,6 +33,7 @@ enum {
 	CV_PLAIN_MAX = 1024,      /* sessions without keys */
 	CV_FLOWS_MAX = 131072,    /* default; --max-flows */
 	CV_FLOWS_SOURCE = 65536,  /* default, per source address */
+	CV_LINKS_SESSION = 16,    /* connections= of an endpoint */
 	CV_LINKS_STRANGER = 1024, /* connections not authenticated yet */
 	CV_LINKS_SOURCE = 64,     /* of these, from one address */
 	CV_STRANGER_RECORD = 512, /* longest packet of one */

@@ -66,6 +66,8 @@ static int parse_hostport(struct cv_url *u, char *s, const char **why)
 		if (port && strchr(port, ':'))
 			return fail(why, "an IPv6 address stands in [ ]");
 	}
+	if (strlen(u->host) >= CV_URL_HOST)
+		return fail(why, "the host is longer than 255 characters");
 	if (port && strcmp(port, "*")) {
 		u->port = parse_port(port);
 		if (u->port < 0)
@@ -129,6 +131,52 @@ const char *cv_url_option(const struct cv_url *u, const char *key)
 			return u->option[i].value;
 	}
 	return NULL;
+}
+
+/* value of a hexadecimal digit, or 16 */
+static unsigned digit(char c)
+{
+	static const char all[] = "0123456789abcdefABCDEF";
+	const char *p = c ? strchr(all, c) : NULL;
+	unsigned n = p ? (unsigned)(p - all) : 16;
+	return p && n > 15 ? n - 6 : n;
+}
+
+int cv_url_decode(const char *text, char *out, size_t size)
+{
+	size_t n = 0;
+	while (*text) {
+		unsigned c = (uint8_t)*text++;
+		if (c == '%') {
+			unsigned high = digit(text[0]);
+			unsigned low = high < 16 ? digit(text[1]) : 16;
+			if (low > 15)
+				return CULVERT_ESYNTAX;
+			c = high << 4 | low;
+			text += 2;
+		}
+		if (c < ' ' || c == 0x7f || n + 1 == size)
+			return CULVERT_ESYNTAX;
+		out[n++] = (char)c;
+	}
+	out[n] = '\0';
+	return 0;
+}
+
+int cv_url_number(const char *text, uint32_t *out)
+{
+	bool hex = text[0] == '0' && (text[1] == 'x' || text[1] == 'X');
+	uint64_t v = 0;
+	text += hex ? 2 : 0;
+	if (!*text)
+		return CULVERT_ESYNTAX;
+	for (; *text; text++) {
+		unsigned n = digit(*text), base = hex ? 16 : 10;
+		if (n >= base || (v = v * base + n) > UINT32_MAX)
+			return CULVERT_ESYNTAX;
+	}
+	*out = (uint32_t)v;
+	return 0;
 }
 
 int cv_url_addr(const struct cv_url *u, struct cv_addr *out)

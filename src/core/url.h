@@ -4,7 +4,8 @@
  *
  *	scheme://[user[:pass]@]host[:port][/path][?key=value[&key=value]...]
  *
- * An IPv6 host stands in brackets.  RFC 3986, without percent-encoding.
+ * An IPv6 host stands in brackets.  RFC 3986, but nothing is decoded here, and
+ * an option's value is all up to the next &: it may be a URL itself.
  */
 #ifndef CV_URL_H
 #define CV_URL_H
@@ -43,6 +44,18 @@ void cv_url_copy(struct cv_url *to, const struct cv_url *from);
 
 /** cv_url_option() - value of an option, or NULL */
 const char *cv_url_option(const struct cv_url *, const char *key);
+
+/**
+ * cv_url_decode() - Undo percent-encoding: RFC 3986, section 2.1
+ *
+ * Return: 0; CULVERT_ESYNTAX if what follows a % is not two hexadecimal
+ * digits, a control character comes out, or it is too long
+ */
+int cv_url_decode(const char *text, char *out, size_t size);
+
+/** cv_url_number() - an option's value, decimal or 0x and hexadecimal digits:
+ * 0 or CULVERT_ESYNTAX */
+int cv_url_number(const char *text, uint32_t *out);
 
 /** cv_url_addr() - the address if the host is a number; else CULVERT_EINVAL */
 int cv_url_addr(const struct cv_url *, struct cv_addr *out);

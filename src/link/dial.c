@@ -24,7 +24,7 @@ struct cv_dialer {
 	struct cv_session *session;
 	struct cv_url url;
 	char text[CV_URL_HOST + 32]; /* the endpoint, for people */
-	char said[80];               /* the last failure that was logged */
+	char said[CV_CONNECT_WHY];   /* the last failure that was logged */
 	cv_time said_at;
 	struct slot slot[CV_LINKS_SESSION];
 };

@@ -25,7 +25,6 @@ enum {
 	NOTSENT_LOWAT = 16 << 10,
 	HELPING_MIN = 16 << 10, /* pulled at once behind a slow path */
 	USER_TIMEOUT_MS = 15000,
-	BACKLOG = 128,
 	ACCEPTS = 32, /* per readiness */
 };
 
@@ -485,20 +484,16 @@ static void on_accept(struct ev_loop *ev, ev_io *w, int events)
 	}
 }
 
-struct cv_tcp_listener *cv_tcp_listen(
-	struct cv_loop *loop, const struct cv_addr *addr)
+struct cv_tcp_listener *cv_tcp_listen(struct cv_loop *loop,
+	const struct cv_addr *addr, const struct cv_url *url,
+	char why[CV_SOCK_WHY])
 {
-	struct sockaddr_storage ss;
-	socklen_t len = cv_sock_addr(addr, &ss);
-	int fd = cv_sock_new(addr, SOCK_STREAM);
-	if (fd < 0)
-		return NULL;
-	cv_sock_int(fd, SOL_SOCKET, SO_REUSEADDR, 1);
 	struct cv_tcp_listener *l = calloc(1, sizeof *l);
-	if (!l || bind(fd, (struct sockaddr *)&ss, len) ||
-		listen(fd, BACKLOG)) {
-		int e = errno;
-		close(fd);
+	int fd = cv_sock_listen(loop, addr, url, why);
+	if (!l || fd < 0) {
+		int e = l ? errno : ENOMEM;
+		if (fd >= 0)
+			close(fd);
 		free(l);
 		errno = e;
 		return NULL;

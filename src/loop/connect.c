@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "loop/connect.h"
 
+#include "loop/proxy.h"
 #include "loop/resolve.h"
 #include "loop/sock.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -22,7 +24,9 @@ try {
 
 struct cv_connect {
 	struct cv_loop *loop;
+	const struct cv_url *near; /* what to connect to: url's, or a proxy */
 	const struct cv_url *url;
+	struct cv_proxy *proxy; /* NULL: none */
 	cv_connected *done;
 	void *user;
 	struct cv_query *query; /* under way, or NULL */
@@ -30,7 +34,7 @@ struct cv_connect {
 	unsigned addrs, next, open;
 	struct try try[TRIES];
 	ev_timer stagger, limit;
-	int error;
+	char why[CV_CONNECT_WHY]; /* the last address failed */
 };
 
 static void stop_try(struct cv_connect *c, struct try *t)
@@ -41,21 +45,80 @@ static void stop_try(struct cv_connect *c, struct try *t)
 	t->io.fd = -1;
 }
 
-static void stop(struct cv_connect *c)
+/* nothing more is connected to */
+static void stop_tries(struct cv_connect *c)
 {
 	for (unsigned i = 0; i < c->next; i++)
 		stop_try(c, &c->try[i]);
+	c->next = c->addrs = c->open = 0;
 	ev_timer_stop(c->loop->ev, &c->stagger);
+}
+
+static void destroy(struct cv_connect *c)
+{
+	stop_tries(c);
 	ev_timer_stop(c->loop->ev, &c->limit);
 	if (c->query)
 		cv_resolve_cancel(c->query);
+	if (c->proxy)
+		cv_proxy_free(c->proxy);
+	free(c);
 }
 
-static void finish(struct cv_connect *c, int fd, const char *why)
+static void failed(struct cv_connect *c, const char *why)
 {
-	stop(c);
-	c->done(c->user, fd, why);
-	free(c);
+	char text[CV_CONNECT_WHY];
+	const struct cv_url *u = c->near;
+	if (c->proxy)
+		snprintf(text, sizeof text, "proxy %s%s%s:%ld: %s",
+			u->brackets ? "[" : "", u->host, u->brackets ? "]" : "",
+			u->port, why);
+	else
+		snprintf(text, sizeof text, "%s", why);
+	c->done(c->user, -1, text);
+	destroy(c);
+}
+
+static void on_proxied(void *user, int fd, const char *why)
+{
+	struct cv_connect *c = user;
+	if (fd < 0) {
+		failed(c, why);
+		return;
+	}
+	c->done(c->user, fd, NULL);
+	destroy(c);
+}
+
+static void connected(struct cv_connect *c, struct try *t)
+{
+	int fd = t->io.fd;
+	ev_io_stop(c->loop->ev, &t->io);
+	t->io.fd = -1;
+	stop_tries(c);
+	if (c->proxy)
+		cv_proxy_start(c->proxy, fd);
+	else
+		on_proxied(c, fd, NULL);
+}
+
+static void say(struct cv_connect *c, int error)
+{
+	snprintf(c->why, sizeof c->why, "%s", strerror(error));
+}
+
+/* a socket that is being connected, or -1 */
+static int start(struct cv_connect *c, const struct cv_addr *to)
+{
+	struct sockaddr_storage ss;
+	socklen_t len = cv_sock_addr(to, &ss);
+	int fd = cv_sock_stream(c->loop, to, c->url, c->why);
+	if (fd < 0 || !connect(fd, (struct sockaddr *)&ss, len) ||
+		errno == EINPROGRESS)
+		return fd;
+	say(c, errno);
+	close(fd);
+	return -1;
 }
 
 static void on_connect(struct ev_loop *ev, ev_io *w, int events);
@@ -65,18 +128,12 @@ static bool try_next(struct cv_connect *c)
 {
 	while (c->next < c->addrs) {
 		struct try *t = &c->try[c->next];
-		struct sockaddr_storage ss;
-		socklen_t len = cv_sock_addr(&c->addr[c->next++], &ss);
+		int fd = start(c, &c->addr[c->next++]);
 		t->connect = c;
-		int fd = cv_sock_new(&c->addr[c->next - 1], SOCK_STREAM);
 		ev_io_init(&t->io, on_connect, fd, EV_WRITE);
 		t->io.data = t;
-		if (fd < 0 || (connect(fd, (struct sockaddr *)&ss, len) &&
-				      errno != EINPROGRESS)) {
-			c->error = errno;
-			stop_try(c, t);
+		if (fd < 0)
 			continue;
-		}
 		c->open++;
 		ev_io_start(c->loop->ev, &t->io);
 		ev_timer_stop(c->loop->ev, &c->stagger);
@@ -91,22 +148,20 @@ static void on_connect(struct ev_loop *ev, ev_io *w, int events)
 {
 	struct try *t = w->data;
 	struct cv_connect *c = t->connect;
-	int fd = w->fd, err = 0;
+	int err = 0;
 	socklen_t len = sizeof err;
 	(void)ev;
 	(void)events;
-	getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &len);
+	getsockopt(w->fd, SOL_SOCKET, SO_ERROR, &err, &len);
 	if (!err) {
-		ev_io_stop(c->loop->ev, &t->io);
-		t->io.fd = -1;
-		finish(c, fd, NULL);
+		connected(c, t);
 		return;
 	}
-	c->error = err;
+	say(c, err);
 	stop_try(c, t);
 	c->open--;
 	if (!try_next(c) && !c->open)
-		finish(c, -1, strerror(c->error));
+		failed(c, c->why);
 }
 
 static void on_stagger(struct ev_loop *ev, ev_timer *w, int events)
@@ -118,9 +173,12 @@ static void on_stagger(struct ev_loop *ev, ev_timer *w, int events)
 
 static void on_limit(struct ev_loop *ev, ev_timer *w, int events)
 {
+	struct cv_connect *c = w->data;
+	bool asked = c->proxy && !c->query && !c->open;
 	(void)ev;
 	(void)events;
-	finish(w->data, -1, "no answer within 10 s");
+	failed(c, asked ? "it did not connect us within 10 s"
+			: "no answer within 10 s");
 }
 
 static void on_resolved(
@@ -129,15 +187,28 @@ static void on_resolved(
 	struct cv_connect *c = user;
 	c->query = NULL;
 	if (!n) {
-		finish(c, -1, why);
+		failed(c, why);
 		return;
 	}
 	c->addrs = n < TRIES ? n : TRIES;
 	memcpy(c->addr, addr, c->addrs * sizeof *addr);
 	for (unsigned i = 0; i < c->addrs; i++)
-		c->addr[i].port = (uint16_t)c->url->port;
+		c->addr[i].port = (uint16_t)c->near->port;
 	if (!try_next(c))
-		finish(c, -1, strerror(c->error));
+		failed(c, c->why);
+}
+
+static bool begin(struct cv_connect *c)
+{
+	c->near = c->url;
+	if (cv_url_option(c->url, "via")) {
+		c->proxy = cv_proxy_new(c->loop, c->url, on_proxied, c);
+		if (!c->proxy)
+			return false;
+		c->near = cv_proxy_url(c->proxy);
+	}
+	c->query = cv_resolve(c->loop, c->near->host, on_resolved, c);
+	return c->query;
 }
 
 struct cv_connect *cv_connect(struct cv_loop *l, const struct cv_url *url,
@@ -150,14 +221,13 @@ struct cv_connect *cv_connect(struct cv_loop *l, const struct cv_url *url,
 	c->url = url;
 	c->done = done;
 	c->user = user;
-	c->query = cv_resolve(l, url->host, on_resolved, c);
-	if (!c->query) {
-		free(c);
-		return NULL;
-	}
 	ev_timer_init(&c->stagger, on_stagger, STAGGER, 0.);
 	ev_timer_init(&c->limit, on_limit, LIMIT, 0.);
 	c->stagger.data = c->limit.data = c;
+	if (!begin(c)) {
+		destroy(c);
+		return NULL;
+	}
 	ev_now_update(l->ev);
 	ev_timer_start(l->ev, &c->limit);
 	return c;
@@ -165,6 +235,5 @@ struct cv_connect *cv_connect(struct cv_loop *l, const struct cv_url *url,
 
 void cv_connect_cancel(struct cv_connect *c)
 {
-	stop(c);
-	free(c);
+	destroy(c);
 }

@@ -4,8 +4,9 @@
  *
  * DOC: The name is resolved anew, then its addresses are tried in turn,
  * families alternating, the next one started 250 ms after the last or when
- * that has failed (RFC 8305); the first that connects wins.  All of it takes
- * 10 s at most.
+ * that has failed (RFC 8305); the first that connects wins.  With the option
+ * via= all of this goes to a proxy, which is then asked for the URL's host: its
+ * name is not looked up here.  Everything together takes 10 s at most.
  */
 #ifndef CV_CONNECT_H
 #define CV_CONNECT_H
@@ -15,15 +16,18 @@
 
 struct cv_connect;
 
+enum { CV_CONNECT_WHY = 128 + CV_URL_HOST }; /* longest @why, with the NUL */
+
 /** How it ended: @fd >= 0 is the caller's; -1: @why, valid during the call. */
 typedef void cv_connected(void *user, int fd, const char *why);
 
 /**
  * cv_connect() - Begin; what it returns is gone once @done is called
- * @url:	host and port; must live as long as the attempt
+ * @url:	host, port and options of the socket (sock.h); must live as long
  * @done:	called once, from the loop, never before this returns
  *
- * Return: NULL if out of memory, or CV_LOOKUPS names are being looked up
+ * Return: NULL if out of memory, if CV_LOOKUPS names are being looked up, or if
+ * via= is not what via.h takes
  */
 struct cv_connect *cv_connect(struct cv_loop *, const struct cv_url *url,
 	cv_connected *done, void *user);

@@ -41,6 +41,7 @@ struct cv_loop {
 	struct cv_breath breath;
 	uint8_t *area; /* CV_RX_AREA + CV_PACKET_MAX, shared by all streams */
 	struct cv_resolver *resolver;
+	bool no_mptcp; /* the kernel has none, which was said */
 };
 
 /** cv_loop_init() - 0 or CULVERT_ENOMEM; cv_loop_clear() also after that */

@@ -1,8 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 #include "loop/sock.h"
 
+#include <errno.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
+
+enum { BACKLOG = 128 };
 
 socklen_t cv_sock_addr(const struct cv_addr *a, struct sockaddr_storage *ss)
 {
@@ -41,16 +47,140 @@ void cv_sock_from(const struct sockaddr_storage *ss, struct cv_addr *a)
 	}
 }
 
-int cv_sock_new(const struct cv_addr *a, int type)
+static int create(const struct cv_addr *a, int type, int protocol)
 {
 	bool v6 = a->family == CV_AF_INET6;
 	int fd = socket(v6 ? AF_INET6 : AF_INET,
-		type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+		type | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol);
 	/* :: is every address of both families, whatever the system's default
 	 */
 	if (fd >= 0 && v6)
 		cv_sock_int(fd, IPPROTO_IPV6, IPV6_V6ONLY, !cv_addr_any(a));
 	return fd;
+}
+
+int cv_sock_new(const struct cv_addr *a, int type)
+{
+	return create(a, type, 0);
+}
+
+/* an option was refused: errno in words; @need: what it takes */
+static bool refused(char why[CV_SOCK_WHY], const char *option,
+	const char *value, const char *need)
+{
+	bool may = errno != EPERM;
+	snprintf(why, CV_SOCK_WHY, "%s%s%s: %s%s", option, *value ? " " : "",
+		value, may ? "" : "needs ",
+		!may              ? need
+		: errno == ENODEV ? "no such device"
+				  : strerror(errno));
+	return false;
+}
+
+static bool set_mark(int fd, const char *value, char why[CV_SOCK_WHY])
+{
+	uint32_t mark;
+	if (cv_url_number(value, &mark))
+		errno = EINVAL;
+	else if (!setsockopt(fd, SOL_SOCKET, SO_MARK, &mark, sizeof mark))
+		return true;
+	return refused(why, "mark", "", "CAP_NET_ADMIN");
+}
+
+static bool set_interface(int fd, const char *value, char why[CV_SOCK_WHY])
+{
+	if (!setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, value,
+		    (socklen_t)strlen(value)))
+		return true;
+	return refused(why, "interface", value, "CAP_NET_RAW");
+}
+
+static bool set_cc(int fd, const char *value, char why[CV_SOCK_WHY])
+{
+	char has[80];
+	if (!setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, value,
+		    (socklen_t)strlen(value)))
+		return true;
+	refused(why, "cc", value, "CAP_NET_ADMIN");
+	if (errno != ENOENT)
+		return false;
+	FILE *f = fopen(
+		"/proc/sys/net/ipv4/tcp_available_congestion_control", "re");
+	if (f && fgets(has, sizeof has, f))
+		snprintf(why, CV_SOCK_WHY, "cc %s: this kernel has %.*s", value,
+			(int)strcspn(has, "\n"), has);
+	if (f)
+		fclose(f);
+	return false;
+}
+
+static const struct option {
+	const char *key;
+	bool (*set)(int fd, const char *value, char why[CV_SOCK_WHY]);
+} options[] = {
+	{ "mark", set_mark },
+	{ "interface", set_interface },
+	{ "cc", set_cc },
+};
+
+static bool set_options(int fd, const struct cv_url *u, char why[CV_SOCK_WHY])
+{
+	for (unsigned i = 0; i < CV_COUNT(options); i++) {
+		const char *value = cv_url_option(u, options[i].key);
+		if (value && !options[i].set(fd, value, why))
+			return false;
+	}
+	return true;
+}
+
+/* RFC 8684; what it can do, both ends and the path decide */
+static int create_mptcp(struct cv_loop *l, const struct cv_addr *a)
+{
+	int fd = create(a, SOCK_STREAM, IPPROTO_MPTCP);
+	if (fd >= 0 || (errno != EPROTONOSUPPORT && errno != ENOPROTOOPT &&
+			       errno != EINVAL))
+		return fd;
+	if (!l->no_mptcp)
+		cv_log(&l->node, CULVERT_WARN,
+			"msg=\"this kernel has no MPTCP: plain TCP is used\" "
+			"error=\"%s\"",
+			strerror(errno));
+	l->no_mptcp = true;
+	return create(a, SOCK_STREAM, 0);
+}
+
+int cv_sock_stream(struct cv_loop *l, const struct cv_addr *a,
+	const struct cv_url *u, char why[CV_SOCK_WHY])
+{
+	const char *mptcp = cv_url_option(u, "mptcp");
+	int fd = mptcp && !strcmp(mptcp, "yes") ? create_mptcp(l, a)
+						: create(a, SOCK_STREAM, 0);
+	if (fd < 0) {
+		snprintf(why, CV_SOCK_WHY, "%s", strerror(errno));
+		return -1;
+	}
+	if (set_options(fd, u, why))
+		return fd;
+	close(fd);
+	return -1;
+}
+
+int cv_sock_listen(struct cv_loop *l, const struct cv_addr *a,
+	const struct cv_url *u, char why[CV_SOCK_WHY])
+{
+	struct sockaddr_storage ss;
+	socklen_t len = cv_sock_addr(a, &ss);
+	int fd = cv_sock_stream(l, a, u, why);
+	if (fd < 0)
+		return -1;
+	cv_sock_int(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+	if (!bind(fd, (struct sockaddr *)&ss, len) && !listen(fd, BACKLOG))
+		return fd;
+	int e = errno;
+	close(fd);
+	errno = e;
+	*why = '\0';
+	return -1;
 }
 
 bool cv_sock_int(int fd, int level, int option, int value)

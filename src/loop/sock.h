@@ -3,9 +3,12 @@
 #ifndef CV_SOCK_H
 #define CV_SOCK_H
 
-#include "core/addr.h"
+#include "core/url.h"
+#include "loop/loop.h"
 
 #include <sys/socket.h>
+
+enum { CV_SOCK_WHY = 128 }; /* what went wrong, with the NUL */
 
 /** cv_sock_addr() - to a sockaddr; returns its length */
 socklen_t cv_sock_addr(const struct cv_addr *, struct sockaddr_storage *);
@@ -15,6 +18,23 @@ void cv_sock_from(const struct sockaddr_storage *, struct cv_addr *);
 
 /** cv_sock_new() - non-blocking, close-on-exec; -1 and errno */
 int cv_sock_new(const struct cv_addr *, int type);
+
+/**
+ * cv_sock_stream() - a stream socket as the URL's options want it
+ *
+ * mark= sets SO_MARK, interface= SO_BINDTODEVICE, cc= TCP_CONGESTION; with
+ * mptcp=yes it is one of MPTCP (RFC 8684), or, said once in the log, of TCP
+ * where the kernel has no MPTCP.
+ *
+ * Return: non-blocking, close-on-exec; -1 and @why
+ */
+int cv_sock_stream(struct cv_loop *, const struct cv_addr *,
+	const struct cv_url *, char why[CV_SOCK_WHY]);
+
+/** cv_sock_listen() - such a one that listens; -1 and @why, or, if an option is
+ * not what is wrong, "" and errno */
+int cv_sock_listen(struct cv_loop *, const struct cv_addr *,
+	const struct cv_url *, char why[CV_SOCK_WHY]);
 
 /** cv_sock_int() - setsockopt() of an int; false if refused */
 bool cv_sock_int(int fd, int level, int option, int value);

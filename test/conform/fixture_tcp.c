@@ -184,7 +184,9 @@ static void vacant(bool is)
 
 static void listen_b(struct node *b)
 {
-	net.listener = cv_tcp_listen(&b->loop, &net.b);
+	const struct cv_url plain = { 0 };
+	char why[CV_SOCK_WHY];
+	net.listener = cv_tcp_listen(&b->loop, &net.b, &plain, why);
 	assert_non_null(net.listener);
 }
 

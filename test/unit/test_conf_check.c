@@ -122,6 +122,96 @@ static void test_other_urls(void **state)
 		       "From = udp://127.0.0.1:1?peer=127.0.0.1:2");
 }
 
+#define ENDPOINT NODE "[Peer home]\nPublicKey = " KEY2 "\nEndpoint = tcp://h:1?"
+#define LISTEN NODE HOME "[Serve]\nListen = tcp://:1?"
+
+static void test_link_options(void **state)
+{
+	static const struct {
+		const char *option, *want; /* NULL: taken */
+	} c[] = {
+		{ "mark=7&interface=eth0&cc=bbr&mptcp=yes", NULL },
+		{ "mark=0xffffffff&mptcp=no", NULL },
+		{ "mark=", "?mark= is a number below 2^32" },
+		{ "mark=0x100000000", "?mark= is a number below 2^32" },
+		{ "mark=1&mark=x", "?mark= is a number" },
+		{ "interface=", "?interface= is a name of 1 to 15" },
+		{ "interface=abcdefghijklmno", NULL },
+		{ "interface=abcdefghijklmnop", "?interface= is a name" },
+		{ "cc=abcdefghijklmnop", "?cc= is a name of 1 to 15" },
+		{ "mptcp", "?mptcp= is yes or no" },
+		{ "mptcp=maybe", "?mptcp= is yes or no" },
+	};
+	char text[1024];
+	(void)state;
+	for (size_t i = 0; i < 2 * CV_COUNT(c); i++) {
+		bool listen = i % 2;
+		snprintf(text, sizeof text, "%s%s\n%s",
+			listen ? LISTEN : ENDPOINT, c[i / 2].option,
+			listen ? "" : DNS);
+		if (c[i / 2].want)
+			refuse(text, listen ? 7 : 5, c[i / 2].want);
+		else
+			take(text);
+		cv_conf_clear(&conf);
+	}
+}
+
+static void test_endpoint_options(void **state)
+{
+	static const struct {
+		const char *option, *want; /* NULL: taken */
+	} c[] = {
+		{ "connections=1", NULL },
+		{ "connections=16", NULL },
+		{ "connections=0", "?connections= is a number from 1 to 16" },
+		{ "connections=17", "?connections= is a number" },
+		{ "via=socks5://p:1080&connections=2", NULL },
+		{ "via=http://u:p%26%25@[::1]:3128", NULL },
+		{ "via=p:1080", "?via= no scheme" },
+		{ "via=ftp://p:1080", "?via= a proxy is socks5:// or http://" },
+		{ "via=socks5://p", "?via= the proxy's port" },
+		{ "x=1", "unknown option \"x\"; known here: mark interface cc "
+			 "mptcp connections via" },
+	};
+	char text[1024];
+	(void)state;
+	for (size_t i = 0; i < CV_COUNT(c); i++) {
+		snprintf(text, sizeof text, ENDPOINT "%s\n" DNS, c[i].option);
+		if (c[i].want)
+			refuse(text, 5, c[i].want);
+		else
+			take(text);
+		cv_conf_clear(&conf);
+	}
+	refuse(LISTEN "via=socks5://p:1", 7, "unknown option \"via\"");
+	refuse(LISTEN "connections=2", 7, "unknown option \"connections\"");
+}
+
+/* what is wrong is said without the password */
+static void test_password_is_not_shown(void **state)
+{
+	static const char *const option[] = {
+		"via=socks5://u:secret@p",
+		"via=socks5://u:secret@p:x",
+		"via=socks5://u:secret@p:1&x=1",
+		"via=socks5://u:12&secret@p:1",
+		"via=socks5://u:%zsecret@p:1",
+		"via=socks5://u:&secret=4@p:1",
+		"&via=socks5://u:secret@p:1",
+	};
+	char text[1024];
+	(void)state;
+	for (size_t i = 0; i < CV_COUNT(option); i++) {
+		struct culvert_diag d = { 0 };
+		snprintf(text, sizeof text, ENDPOINT "%s", option[i]);
+		assert_true(cv_conf_parse(&conf, &conf_env, text, strlen(text),
+				    &d) < 0);
+		said(&d, 5, "Endpoint = \"tcp://h:1\": ");
+		assert_null(strstr(d.text, "secret"));
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -131,6 +221,9 @@ int main(void)
 		T(test_forwards),
 		T(test_urls),
 		T(test_other_urls),
+		T(test_link_options),
+		T(test_endpoint_options),
+		T(test_password_is_not_shown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -111,8 +111,12 @@ static void test_length(void **state)
 	(void)state;
 	memset(text, 'h', sizeof text);
 	memcpy(text, "udp://", 6);
+	assert_int_equal(cv_url_parse(&u, text, 6 + CV_URL_HOST - 1, NULL), 0);
+	assert_int_equal(strlen(u.host), CV_URL_HOST - 1);
+	refuse(text, 6 + CV_URL_HOST);
+	text[7] = '/';
 	assert_int_equal(cv_url_parse(&u, text, CV_URL_TEXT - 1, NULL), 0);
-	assert_int_equal(strlen(u.host), CV_URL_TEXT - 1 - 6);
+	assert_int_equal(strlen(u.path), CV_URL_TEXT - 1 - 8);
 	refuse(text, CV_URL_TEXT);
 	refuse(text, sizeof text);
 	/* the length counts, not a NUL */
@@ -148,6 +152,63 @@ static void test_addr(void **state)
 		else
 			assert_int_equal(a.port, 9);
 	}
+}
+
+static void test_url_in_url(void **state)
+{
+	static const char text[] =
+		"tcp://h:1?mark=1&via=socks5://a=b:c/d@[::1]:1080&cc=bbr";
+	struct cv_url u;
+	(void)state;
+	assert_int_equal(cv_url_parse(&u, text, sizeof text - 1, NULL), 0);
+	assert_string_equal(u.host, "h");
+	assert_null(u.user);
+	assert_null(u.path);
+	assert_string_equal(
+		cv_url_option(&u, "via"), "socks5://a=b:c/d@[::1]:1080");
+	assert_string_equal(cv_url_option(&u, "cc"), "bbr");
+}
+
+static void test_decode(void **state)
+{
+	static const char *const bad[] = { "%", "a%4", "%4g", "%g4", "%%41",
+		"%00", "%0a", "%7F", "123456789", "%41%41%41%41%41%41%41%41" };
+	char out[8] = "x";
+	(void)state;
+	assert_int_equal(cv_url_decode("", out, sizeof out), 0);
+	assert_string_equal(out, "");
+	assert_int_equal(cv_url_decode("a%40%3A%2f%c3%A9", out, sizeof out), 0);
+	assert_string_equal(out, "a@:/\xc3\xa9");
+	assert_int_equal(cv_url_decode("1234567", out, sizeof out), 0);
+	assert_string_equal(out, "1234567");
+	assert_int_equal(
+		cv_url_decode("12345678", out, sizeof out), CULVERT_ESYNTAX);
+	for (size_t i = 0; i < CV_COUNT(bad); i++)
+		assert_int_equal(cv_url_decode(bad[i], out, sizeof out),
+			CULVERT_ESYNTAX);
+}
+
+static void test_number(void **state)
+{
+	static const struct {
+		const char *text;
+		uint32_t want;
+	} good[] = { { "0", 0 }, { "7", 7 }, { "0x7", 7 }, { "0XaF", 0xaf },
+		{ "007", 7 }, { "4294967295", UINT32_MAX },
+		{ "0xffffffff", UINT32_MAX } };
+	static const char *const bad[] = { "", "0x", "x", "-1", "+1", " 1",
+		"1 ", "1x", "a", "0xg", "4294967296", "0x100000000",
+		"99999999999999999999" };
+	uint32_t n;
+	(void)state;
+	for (size_t i = 0; i < CV_COUNT(good); i++) {
+		assert_int_equal(cv_url_number(good[i].text, &n), 0);
+		assert_int_equal(n, good[i].want);
+	}
+	n = 5;
+	for (size_t i = 0; i < CV_COUNT(bad); i++)
+		assert_int_equal(cv_url_number(bad[i], &n), CULVERT_ESYNTAX);
+	assert_int_equal(n, 5);
 }
 
 /* a copy stands on its own feet */
@@ -238,6 +299,9 @@ int main(void)
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_length),
 		cmocka_unit_test(test_addr),
+		cmocka_unit_test(test_url_in_url),
+		cmocka_unit_test(test_decode),
+		cmocka_unit_test(test_number),
 		cmocka_unit_test(test_copy),
 		cmocka_unit_test(test_hostport),
 		cmocka_unit_test(test_random),
