@@ -29,7 +29,6 @@ enum {
 
 	/* tables */
 	CV_SESSIONS_MAX = 4096,
-	CV_LINKS_SESSION = 16,    /* connections of one session */
 	CV_PLAIN_MAX = 1024,      /* sessions without keys */
 	CV_FLOWS_MAX = 131072,    /* default; --max-flows */
 	CV_FLOWS_SOURCE = 65536,  /* default, per source address */
