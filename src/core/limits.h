@@ -18,7 +18,8 @@ enum {
 	/* queues */
 	CV_CHUNK_BLOCKED = 16 << 10, /* bytes a chunk grows to behind a
 					blocked link: what may be late */
-	CV_CHUNK_SPREAD = 16 << 10,  /* the same over several links */
+	CV_CHUNK_SPREAD = 16 << 10,  /* ... with several links ... */
+	CV_CHUNK_SHARED = 4 << 10,   /* ... that are all blocked */
 	CV_TXQ_BYTES = 8 << 20,      /* a session's datagram queue */
 	CV_HOLD_DGRAMS = 64,         /* kept while there is no session yet */
 	CV_CTL_BUFS = 128,           /* a session's control queue, in buffers */

@@ -114,16 +114,15 @@ static uint64_t enqueue_opening(struct cv_session *s, struct cv_end *e,
 static uint64_t enqueue(struct cv_session *s, struct cv_end *e,
 	const struct cv_frame *train, cv_time now)
 {
-	uint32_t limit = CV_PACKET_MAX;
+	bool blocked = s->turn->link->blocked;
+	uint32_t limit = blocked ? CV_CHUNK_BLOCKED : CV_PACKET_MAX;
 	if (s->cur->links > 1 && e->side &&
 		cv_end_flow(e)->state == CV_FLOW_OPENING)
 		return enqueue_opening(s, e, train, now);
 	if (cv_session_open(s, e))
 		return cv_frame_count(train);
 	if (s->ready > 1)
-		limit = CV_CHUNK_SPREAD;
-	if (s->turn->link->blocked)
-		limit = CV_CHUNK_BLOCKED;
+		limit = blocked ? CV_CHUNK_SHARED : CV_CHUNK_SPREAD;
 	return cv_txq_put(&s->txq, &s->node->pool, train, limit, now);
 }
 

@@ -51,9 +51,6 @@ def up():
         sh(f"ip -n cvcW link set {side} up")
         sh(f"ip -n cvc{side} link set eth0 up")
         sh(f"ip netns exec cvc{side} ethtool -K eth0 tso off gso off gro off")
-        if args.cc:
-            sh(f"ip netns exec cvc{side} sysctl -qw "
-               f"net.ipv4.tcp_congestion_control={args.cc}")
 
 
 def enter(side, command, **kw):
@@ -145,7 +142,8 @@ def trial(flows, delay, links, seed):
                         "wan-server"], stderr=log),
             enter("A", [args.culvert, "forward", f"udp://127.0.0.1:{IN}",
                         f"udp://127.0.0.1:{OUT}", "via",
-                        f"tcp://{B}:{LINK}?connections={links}", "--key",
+                        f"tcp://{B}:{LINK}?connections={links}" +
+                        (f"&cc={args.cc}" if args.cc else ""), "--key",
                         f"{WORK}/c.key", "--peer", PUB["s"], "--name",
                         "wan-client"], stderr=log)]
         until(lambda: show("wan-client")["links"] == links)

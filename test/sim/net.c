@@ -215,6 +215,7 @@ struct conn *conn_new(struct world *w, struct host *h)
 	c->w = w;
 	c->serial = ++w->conn_serial;
 	c->instance = w->host[0]->node.instance;
+	c->life = h ? h->node.instance : 0;
 	c->rate = w->cfg.rate;
 	c->delay = w->cfg.delay;
 	cv_list_init(&c->all);
@@ -301,6 +302,11 @@ bool net_honest(const struct cv_link *link)
 {
 	const struct end *e = CV_CONTAINER(link, struct end, link);
 	return e->conn->end[0].host != NULL;
+}
+
+uint64_t net_life(const struct cv_link *link)
+{
+	return CV_CONTAINER(link, struct end, link)->conn->life;
 }
 
 void net_cut(struct host *h, bool abrupt)

@@ -78,6 +78,7 @@ struct conn {
 	struct cv_list all;
 	uint32_t serial;
 	uint64_t instance; /* of the server it was made with */
+	uint64_t life;     /* of the client that made it */
 	struct end end[2];
 	struct pipe pipe[2]; /* away from end 0, away from end 1 */
 	cv_time delay, stalled_until, slow_until;
@@ -111,6 +112,9 @@ void end_gone(struct end *, enum closing);
 
 /** net_honest() - whether a host of ours is at the other end */
 bool net_honest(const struct cv_link *);
+
+/** net_life() - the instance of the client that dialled; 0: a stranger */
+uint64_t net_life(const struct cv_link *);
 
 /** net_cut() - a host goes: all its ends */
 void net_cut(struct host *, bool abrupt);

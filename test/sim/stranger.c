@@ -158,13 +158,17 @@ void stranger_floods(struct world *w)
 static void answered(struct end *e, const uint8_t *p, uint32_t len)
 {
 	struct stranger *s = e->stranger;
-	uint8_t data[CV_DATA_HEAD + 9];
+	uint8_t data[CV_DATA_HEAD + 2 + 9];
 	if (!s->ids || len != CV_PLAIN_RESPONSE_SIZE ||
 		p[0] != CV_PACKET_PLAIN_RESPONSE)
 		return;
 	cv_head_put(data, CV_PACKET_PLAIN_DATA, cv_get64(p + 8));
 	cv_put64(data + 8, 0);
+	/* perhaps a place that no session has */
 	cv_frame_put(data + CV_DATA_HEAD,
+		&(struct cv_frame){ .type = CV_FRAME_LINK,
+			.value = below(&e->conn->w->rng, 40) });
+	cv_frame_put(data + CV_DATA_HEAD + 2,
 		&(struct cv_frame){ .type = CV_FRAME_PING });
 	say(e, data, sizeof data);
 	if (--s->ids)

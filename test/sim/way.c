@@ -60,7 +60,17 @@ void model_watch(struct host *h)
 		watch(h, CV_CONTAINER(l, struct cv_session, all));
 }
 
-/* after a flush a queue is what a blocked link or none leaves in it */
+static bool some_link_is_free(struct cv_session *s)
+{
+	struct cv_path *p = NULL;
+	while ((p = cv_path_next(s, p))) {
+		if (p->ready && !p->link->blocked)
+			return true;
+	}
+	return false;
+}
+
+/* after a flush a queue is what blocked links or none leave in it */
 void model_queues(struct host *h)
 {
 	struct cv_list *all = &h->node.sessions;
@@ -69,6 +79,10 @@ void model_queues(struct host *h)
 		if (s->txq.q.bytes > QUEUE_BYTES)
 			broken(h->w, "host %u: %zu bytes in a queue", h->no,
 				s->txq.q.bytes);
+		if (cv_session_up(s) && s->txq.q.head && !s->bound &&
+			some_link_is_free(s))
+			broken(h->w, "host %u: it waits with a link free",
+				h->no);
 		if (!cv_session_up(s) && s->txq.q.count > HELD)
 			broken(h->w, "host %u: %u packets are held", h->no,
 				s->txq.q.count);

@@ -152,6 +152,23 @@ static void check_path(
 		broken(h->w, "host %u: a link forgot its session", h->no);
 	else if (!net_honest(p->link) && !h->w->cfg.plain)
 		broken(h->w, "a stranger has a session");
+	else if (cv_path_number(p) >= (s->cur ? s->cur->links : 1))
+		broken(h->w, "host %u: a link has a place that is none", h->no);
+	else if (!h->no && net_life(p->link) &&
+		 net_life(p->link) != s->instance)
+		broken(h->w, "the server kept a link of another life");
+}
+
+/* what a session does not have any more is closed, and not only forgotten */
+static void check_homeless(struct host *h)
+{
+	struct cv_list *all = &h->node.links;
+	for (struct cv_list *l = all->next; l != all; l = l->next) {
+		struct cv_link *k = CV_CONTAINER(l, struct cv_link, all);
+		if (k->session && !k->path)
+			broken(h->w, "host %u: a link is in nobody's place",
+				h->no);
+	}
 }
 
 /* a session is where its links are, and a link knows its session */
@@ -167,6 +184,7 @@ static void check_links(struct host *h)
 			broken(h->w, "host %u: a session has too many links",
 				h->no);
 	}
+	check_homeless(h);
 }
 
 void host_turn(struct host *h)
