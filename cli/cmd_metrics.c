@@ -33,7 +33,8 @@ static char *samples(char *block, char *end)
 static void print_name(char *block)
 {
 	char *end = block_end(block);
-	size_t head = (size_t)(samples(block, end) - block);
+	/* the words of another version may be others, the name is not */
+	size_t head = strlen(HELP) + strcspn(block + strlen(HELP), " ") + 1;
 	fwrite(block, 1, (size_t)(end - block), stdout);
 	for (char *b = end; *b; b = end) {
 		end = block_end(b);

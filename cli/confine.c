@@ -27,21 +27,22 @@ static void add_path(struct confine *c, const char *path)
 		strcmp(dir, "/") ? dir : path);
 }
 
-/* the value of a line "...File = path" */
+/* lines "...File = path" and "Metrics = unix:///path" */
 static void add_line(struct confine *c, const char *line, size_t len)
 {
-	char copy[1024], path[CONFINE_PATH];
+	char copy[1024], key[64], value[CONFINE_PATH];
 	if (len >= sizeof copy)
 		return;
 	memcpy(copy, line, len);
 	copy[len] = '\0';
-	if (sscanf(copy, " %*[A-Za-z] = %255[^\r\n]", path) != 1)
+	if (sscanf(copy, " %63[A-Za-z] = %255[^\r\n]", key, value) != 2)
 		return;
-	const char *equal = strchr(copy, '=');
-	while (equal > copy && (equal[-1] == ' ' || equal[-1] == '\t'))
-		equal--;
-	if (equal - copy >= 4 && !strncasecmp(equal - 4, "File", 4))
-		add_path(c, path);
+	size_t n = strlen(key);
+	if (n > 4 && !strcasecmp(key + n - 4, "File"))
+		add_path(c, value);
+	else if (!strcasecmp(key, "Metrics") && !strncmp(value, "unix://", 7))
+		snprintf(c->metrics, sizeof c->metrics, "%s",
+			dirname(value + 7));
 }
 
 void confine_plan(struct confine *c, const struct source *from)
@@ -70,17 +71,21 @@ int confine(const struct confine *c, const struct process *p,
 {
 	char dir[CONFINE_PATH], text[SANDBOX_TEXT];
 	const char *readable[CONFINE_PATHS + 1] = { NULL };
+	const char *sockets[3] = { NULL }, **next = sockets;
 	struct sandbox s = {
 		.user = p->user,
 		.off = p->no_sandbox,
 		.keep = c->keep,
 		.readable = readable,
+		.socket_dirs = sockets,
 	};
 	for (int i = 0; i < c->paths; i++)
 		readable[i] = c->path[i];
 	snprintf(dir, sizeof dir, "%s", socket ? socket : "");
 	if (socket)
-		s.socket_dir = dirname(dir);
+		*next++ = dirname(dir);
+	if (*c->metrics)
+		*next = c->metrics;
 #ifdef __SANITIZE_ADDRESS__
 	s.off = true; /* its search for leaks is a debugger's */
 #endif

@@ -10,9 +10,10 @@ enum { CONFINE_PATHS = 16, CONFINE_PATH = 256 };
 
 /** struct confine - what the configuration needs, for later */
 struct confine {
-	uint64_t keep; /* capabilities */
-	char path[CONFINE_PATHS][CONFINE_PATH];
+	uint64_t keep;                          /* capabilities */
+	char path[CONFINE_PATHS][CONFINE_PATH]; /* to read again */
 	int paths;
+	char metrics[CONFINE_PATH]; /* directory of their socket, or "" */
 };
 
 /** confine_plan() - Read it from the configuration's text */

@@ -10,7 +10,7 @@
  *   no_new_privs	no program that is run could get any back
  *   not dumpable	no core file and no debugger sees the keys
  *   Landlock		reads the named files and what names and random
- *			numbers need, makes sockets in one directory; signals
+ *			numbers need, makes sockets in few directories; signals
  *			nobody outside
  *   seccomp		the system calls of sandbox_calls.c
  *
@@ -39,8 +39,9 @@ struct sandbox {
 	   directory is all below it, now and later; a file is what has this
 	   path now, not what somebody replaces it by */
 	const char *const *readable;
-	/* where unix sockets are made and removed; may be NULL */
-	const char *socket_dir;
+	/* where unix sockets are made and removed, NULL at the end; may be NULL
+	 */
+	const char *const *socket_dirs;
 };
 
 /**

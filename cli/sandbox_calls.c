@@ -109,6 +109,7 @@ static const int calls[] = {
 	SCMP_SYS(stat),
 	SCMP_SYS(statx),
 	SCMP_SYS(umask),
+	SCMP_SYS(fchmod), /* of a socket with a path, made at a reload */
 	SCMP_SYS(unlink),
 	SCMP_SYS(unlinkat),
 	SCMP_SYS(write),

@@ -82,26 +82,24 @@ static int allow(int rules, const char *path, uint64_t access)
 	return r ? -e : 0;
 }
 
-static int allow_reading(int rules, const char *const *paths)
+static int allow_all(int rules, const char *const *paths, uint64_t access)
 {
 	int err = 0;
 	for (; paths && *paths && !err; paths++)
-		err = allow(rules, *paths, READ_BELOW);
+		err = allow(rules, *paths, access);
 	return err;
 }
 
 static int fill(int rules, const struct sandbox *s)
 {
-	int err = allow_reading(rules, always);
+	int err = allow_all(rules, always, READ_BELOW);
 	if (!err)
-		err = allow_reading(rules, s->readable);
+		err = allow_all(rules, s->readable, READ_BELOW);
 	/* where ownership guards its secrets, all of it: files there are
 	   replaced, and only a directory's rule still holds for the new ones */
 	if (!err && geteuid())
 		err = allow(rules, "/etc", READ_BELOW);
-	if (!err && s->socket_dir)
-		err = allow(rules, s->socket_dir, SOCKETS);
-	return err;
+	return err ? err : allow_all(rules, s->socket_dirs, SOCKETS);
 }
 
 int sandbox_files(const struct sandbox *s)

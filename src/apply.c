@@ -334,9 +334,8 @@ static void drop_peer(struct cv_session *s)
 		cv_dialer_free(s->dialer);
 	s->dialer = NULL;
 	s->dials = false;
-	if (s->link)
-		s->link->ops->close(s->link,
-			n->draining ? "stopped" : "the peer was taken out");
+	cv_session_hang_up(
+		s, n->draining ? "stopped" : "the peer was taken out");
 	if (s->told && n->env.state)
 		n->env.state(n->env.user, s);
 	cv_session_free(s);
@@ -463,8 +462,8 @@ static void set_peer(struct apply *a, unsigned i)
 	memcpy(s->psk, p->psk, CV_KEY);
 	if (moved)
 		set_endpoint(c, s, p);
-	if ((moved || rekeyed) && s->link)
-		s->link->ops->close(s->link, "its settings were changed");
+	if (moved || rekeyed)
+		cv_session_hang_up(s, "its settings were changed");
 	if (c->started)
 		cv_session_want(s, cv_now_of(c));
 }

@@ -64,7 +64,7 @@ static void drain(struct culvert *c)
 	}
 	if (c->udp)
 		cv_udp_io_drain(c->udp);
-	cv_node_drain(n, cv_now_of(c));
+	cv_node_drain(n);
 	if (!c->loop.ev)
 		return;
 	/* this turn's flush is over, and nothing may come to begin another */

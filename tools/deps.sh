@@ -3,9 +3,14 @@
 # Install what building and testing need on Debian 12, if it is missing.
 set -eu
 want="gcc meson ninja-build pkg-config libev-dev libssl-dev libc-ares-dev
-	libseccomp-dev libcmocka-dev iproute2 iperf3 dnsmasq-base bind9-dnsutils nftables
-	python3 python3-cryptography mandoc ethtool procps clang-format
+	libseccomp-dev libcmocka-dev iproute2 iperf3 dnsmasq-base
+	bind9-dnsutils nftables python3 python3-cryptography
+	python3-prometheus-client mandoc zsh fish ethtool procps clang-format
 	clang-tidy cppcheck shellcheck microsocks tinyproxy-bin udptunnel"
+	libcmocka-dev iproute2 iperf3 dnsmasq-base bind9-dnsutils nftables
+	python3 python3-cryptography python3-prometheus-client mandoc
+	zsh fish ethtool procps clang-format
+	clang-tidy cppcheck shellcheck"
 missing=
 for p in $want; do
 	dpkg-query -W -f '${Status}' "$p" 2>/dev/null |

@@ -119,6 +119,7 @@ static bool get_body(uint8_t **p, uint8_t *end, struct cv_frame *f)
 		f->time = (uint32_t)v;
 		return true;
 	case CV_FRAME_CLOSE:
+	case CV_FRAME_LINK:
 		return cv_varint_get(p, end, &f->value);
 	case CV_FRAME_OPEN:
 		if (!cv_varint_get(p, end, &f->flow) || *p >= end)
@@ -158,6 +159,7 @@ size_t cv_frame_put(uint8_t *p, const struct cv_frame *f)
 		cv_put32(p + 1, f->time);
 		return 5;
 	case CV_FRAME_CLOSE:
+	case CV_FRAME_LINK:
 		return n + cv_varint_put(p + n, f->value);
 	case CV_FRAME_OPENED:
 		return n + cv_varint_put(p + n, f->flow);

@@ -11,6 +11,7 @@ enum cv_frame_type {
 	CV_FRAME_PONG = 0x02,
 	CV_FRAME_CLOSE = 0x03,
 	CV_FRAME_TIME = 0x04,
+	CV_FRAME_LINK = 0x05,
 	CV_FRAME_OPEN = 0x08,
 	CV_FRAME_OPENED = 0x09,
 	CV_FRAME_RESET = 0x0a,
@@ -43,7 +44,8 @@ struct cv_frame {
 	uint8_t kind;   /* OPEN: enum cv_kind */
 	uint32_t time;  /* TIME: sender's clock, µs, modulo 2^32 */
 	uint64_t flow;  /* OPEN, OPENED, RESET, DGRAM */
-	uint64_t value; /* PING, PONG: opaque; RESET, CLOSE: code */
+	uint64_t value; /* PING, PONG: opaque; RESET, CLOSE: code;
+			   LINK: number */
 	uint32_t seg;   /* DGRAM: size of each datagram but the last */
 	uint32_t len;   /* OPEN, DGRAM: bytes of data */
 	uint8_t *data;  /* OPEN: target; DGRAM: payload */
@@ -79,7 +81,7 @@ bool cv_varint_get(uint8_t **p, const uint8_t *end, uint64_t *v);
  */
 int cv_frame_next(uint8_t **p, uint8_t *end, struct cv_frame *f);
 
-/** cv_frame_put() - Encode PING, PONG, CLOSE, TIME, OPENED or RESET
+/** cv_frame_put() - Encode PING, PONG, CLOSE, TIME, LINK, OPENED or RESET
  * @p:		room for CV_FRAME_SHORT bytes
  * Return: bytes written
  */

@@ -11,10 +11,12 @@
 
 #include <string.h>
 
-static struct cv_hello our_hello(struct cv_node *node, cv_time now)
+static struct cv_hello our_hello(const struct cv_session *s, cv_time now)
 {
+	struct cv_node *node = s->node;
 	return (struct cv_hello){
 		.version = 1,
+		.links = (uint16_t)s->allowed,
 		.max_age = (uint32_t)node->max_age,
 		.stamp = node->env.wall + now,
 		.instance = node->instance,
@@ -44,6 +46,7 @@ void cv_handshake_stop(struct cv_session *s)
 	if (s->hs_sent)
 		cv_htab_del(&s->node->by_hello, &s->hs_by_index);
 	s->hs_sent = 0;
+	s->hs_path = NULL;
 	cv_noise_wipe(&s->hs);
 	cv_buf_free(&s->node->pool, s->hello);
 	s->hello = NULL;
@@ -52,7 +55,7 @@ void cv_handshake_stop(struct cv_session *s)
 static int write_init(struct cv_session *s, struct cv_buf *b, cv_time now)
 {
 	struct cv_node *node = s->node;
-	struct cv_hello hello = our_hello(node, now);
+	struct cv_hello hello = our_hello(s, now);
 	uint8_t *p = cv_buf_data(b), e[CV_KEY];
 
 	if (s->plain) {
@@ -78,7 +81,7 @@ static int write_init(struct cv_session *s, struct cv_buf *b, cv_time now)
 	return err;
 }
 
-int cv_handshake_start(struct cv_session *s, cv_time now)
+int cv_handshake_start(struct cv_session *s, struct cv_path *path, cv_time now)
 {
 	cv_handshake_stop(s);
 	struct cv_buf *b = cv_buf_small(&s->node->pool);
@@ -91,10 +94,10 @@ int cv_handshake_start(struct cv_session *s, cv_time now)
 		return err;
 	}
 	s->hello = b;
+	s->hs_path = path;
 	s->hs_sent = now ? now : 1;
 	cv_htab_add(&s->node->by_hello, &s->hs_by_index, s->hs_index);
-	if (s->link)
-		cv_node_dirty(s->node, s->link);
+	cv_node_dirty(s->node, path->link);
 	return 0;
 }
 
@@ -103,7 +106,7 @@ static int write_response(struct cv_session *s, const struct cv_agreed *a,
 	struct cv_buf *b, cv_time now)
 {
 	struct cv_node *node = s->node;
-	struct cv_hello hello = our_hello(node, now);
+	struct cv_hello hello = our_hello(s, now);
 	uint8_t *p = cv_buf_data(b), e[CV_KEY];
 
 	cv_head_put(p, a->noise ? CV_PACKET_RESPONSE : CV_PACKET_PLAIN_RESPONSE,
@@ -140,6 +143,7 @@ static int respond(struct cv_session *s, struct cv_link *link,
 	if (!b)
 		return CULVERT_ENOMEM;
 	a->index = cv_node_new_index(node);
+	a->fresh = !link->path;
 	int err = write_response(s, a, b, now);
 	if (!err)
 		err = cv_keys_install(s, a, now);
@@ -321,25 +325,28 @@ int cv_handshake_response(struct cv_node *node, struct cv_link *link,
 	if (len != (plain ? CV_PLAIN_RESPONSE_SIZE : CV_RESPONSE_SIZE))
 		return CV_DROP_MALFORMED;
 	struct cv_session *s = by_hello(node, cv_get64(p) & CV_INDEX_MASK);
-	if (!s || s->link != link)
+	if (!s || s->hs_path != link->path)
 		return CV_DROP_UNKNOWN_INDEX;
 	int drop = read_response(s, p, len, &a.hello);
 	if (drop || a.hello.version != 1)
 		return drop ? drop : CV_DROP_MALFORMED;
 	a.noise = plain ? NULL : &s->hs;
 	a.index = s->hs_index;
+	struct cv_path *path = link->path;
 	a.remote = cv_get64(p + 8) & CV_INDEX_MASK;
-	s->rtt = now - s->hs_sent;
+	a.fresh = !path->ready;
+	path->rtt = now - s->hs_sent;
 	int err = cv_keys_install(s, &a, now);
 	cv_handshake_stop(s);
 	if (err)
 		return CV_DROP_NO_BUFFER;
+	if (a.fresh)
+		cv_path_evict(s, path, now);
 	link->trusted = true;
-	s->rx_at = now;
-	cv_session_ready(s, now);
+	s->rx_at = path->rx_at = now;
+	cv_session_ready(s, path, now);
 	/* our first packet confirms the keys to the responder */
-	cv_session_control(s,
-		&(struct cv_frame){ .type = CV_FRAME_PING, .value = now }, now);
+	cv_path_greet(path, now);
 	cv_session_schedule(s, now);
 	return 0;
 }
@@ -350,7 +357,7 @@ int cv_handshake_cookie(struct cv_node *node, struct cv_link *link,
 	if (len != CV_COOKIE_SIZE || node->plain)
 		return CV_DROP_MALFORMED;
 	struct cv_session *s = by_hello(node, cv_get64(p) & CV_INDEX_MASK);
-	if (!s || s->link != link)
+	if (!s || s->hs_path != link->path)
 		return CV_DROP_UNKNOWN_INDEX;
 	/* who sees our initiation and knows the server's key can make these */
 	if (s->cookie_at && now - s->cookie_at < CV_COOKIE_INTERVAL)
@@ -359,7 +366,7 @@ int cv_handshake_cookie(struct cv_node *node, struct cv_link *link,
 		return CV_DROP_FORGED;
 	s->cookie_at = now;
 	cv_time began = s->hs_sent;
-	int err = cv_handshake_start(s, now);
+	int err = cv_handshake_start(s, link->path, now);
 	if (!err) /* the time that an answer may take goes on */
 		s->hs_sent = began;
 	return err ? CV_DROP_NO_BUFFER : 0;

@@ -53,7 +53,6 @@ static void check_instance(struct cv_session *s, const struct cv_keys *k)
 		return;
 	bool first = !s->instance, orphans = false;
 	s->instance = k->hello.instance;
-	s->late.known = false;
 	if (first)
 		return;
 	cv_session_new_epoch(s);
@@ -89,6 +88,14 @@ void cv_keys_confirmed(struct cv_session *s, struct cv_keys *k)
 		check_instance(s, k);
 }
 
+/* the lesser of two numbers; who says none has one */
+static unsigned agreed_links(
+	const struct cv_session *s, const struct cv_hello *h)
+{
+	unsigned theirs = h->links ? h->links : 1;
+	return theirs < s->allowed ? theirs : s->allowed;
+}
+
 int cv_keys_install(
 	struct cv_session *s, const struct cv_agreed *a, cv_time now)
 {
@@ -107,6 +114,8 @@ int cv_keys_install(
 	k->index = a->index;
 	k->remote = a->remote;
 	k->hello = a->hello;
+	k->links = agreed_links(s, &a->hello);
+	k->fresh = a->fresh;
 	k->born = now;
 	cv_htab_add(&node->by_index, &k->by_index, a->index);
 	if (a->initiator) {

@@ -18,9 +18,12 @@ enum {
 	/* queues */
 	CV_CHUNK_BLOCKED = 16 << 10, /* bytes a chunk grows to behind a
 					blocked link: what may be late */
+	CV_CHUNK_SPREAD = 16 << 10,  /* ... with several links ... */
+	CV_CHUNK_SHARED = 4 << 10,   /* ... that are all blocked */
 	CV_TXQ_BYTES = 8 << 20,      /* a session's datagram queue */
 	CV_HOLD_DGRAMS = 64,         /* kept while there is no session yet */
 	CV_CTL_BUFS = 128,           /* a session's control queue, in buffers */
+	CV_PATH_BUFS = 8,            /* control frames of one link, likewise */
 	CV_REPLY_BUFS = 8,           /* stateless replies of a link */
 	CV_OUT_BUFS = 64,            /* packets of one output call */
 	CV_OUT_BYTES = 256 << 10,    /* bytes of one output call */
@@ -87,6 +90,7 @@ enum {
 /* flows and links */
 #define CV_FLOW_IDLE CV_SEC(180) /* RFC 4787 REQ-5 asks at least 120 s */
 #define CV_LINK_YOUNG CV_SEC(1)  /* lived shorter: counts as a failure */
+#define CV_GAUGE CV_MS(1) /* an estimate of a link is good for this long */
 #define CV_DIAL_MIN CV_MS(100)
 #define CV_DIAL_MAX CV_SEC(10)
 #define CV_DIAL_FAILED CV_SEC(2) /* at most, after failed handshakes */

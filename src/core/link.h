@@ -9,10 +9,21 @@
 
 struct cv_link;
 struct cv_node;
+struct cv_path;
 struct cv_session;
 
 enum cv_link_flags {
 	CV_LINK_RELIABLE = 1, /* a byte stream: ordered, nothing lost */
+};
+
+/**
+ * struct cv_gauge - how soon a link would deliver, an estimate
+ * @rtt:	its round trip, µs; 0: unknown
+ * @mending:	something was lost and is sent again: what is new waits for it
+ */
+struct cv_gauge {
+	cv_time rtt;
+	bool mending;
 };
 
 /**
@@ -23,12 +34,16 @@ enum cv_link_flags {
  *		Must not call back into the node except cv_node_output().
  * @close:	the node is done with the link: it calls cv_node_link_down(),
  *		closes and frees itself, as if it had failed by itself
+ * @gauge:	fill in an estimate; may be NULL.  Asked only if the session has
+ *		other links: what it is not given then goes over another, so it
+ *		should take no more than leaves at once
  */
 struct cv_link_ops {
 	const char *name;
 	unsigned flags;
 	void (*flush)(struct cv_link *, cv_time now);
 	void (*close)(struct cv_link *, const char *why);
+	void (*gauge)(struct cv_link *, struct cv_gauge *);
 };
 
 struct cv_link {
@@ -38,6 +53,8 @@ struct cv_link {
 	/* the node's */
 	struct cv_node *node;
 	struct cv_session *session; /* dialled for, or authenticated as */
+	struct cv_path *path;       /* its place there, or NULL */
+	unsigned number;            /* of that place, if it was dialled */
 	struct cv_list all, dirty;
 	struct cv_bufq replies; /* stateless ones: cookies */
 	bool blocked;           /* wait for cv_node_writable() */

@@ -132,18 +132,19 @@ void cv_node_link_up(struct cv_node *n, struct cv_link *link,
 
 void cv_node_link_down(struct cv_node *n, struct cv_link *link, cv_time now)
 {
-	struct cv_session *s = link->session;
 	cv_list_del(&link->all);
 	cv_list_del(&link->dirty);
 	cv_bufq_clear(&link->replies, &n->pool);
+	if (link->path)
+		cv_session_link_down(link->session, link->path, now);
 	link->session = NULL;
-	if (s && s->link == link)
-		cv_session_link_down(s, now);
 }
 
 void cv_node_writable(struct cv_node *n, struct cv_link *link)
 {
 	link->blocked = false;
+	if (link->path)
+		cv_path_unblocked(link->path);
 	cv_node_dirty(n, link);
 }
 
@@ -246,8 +247,8 @@ void cv_node_output(struct cv_node *n, struct cv_link *link,
 	struct cv_buf *b;
 	while (out->count < CV_OUT_BUFS && out->bytes < bytes) {
 		b = cv_bufq_pop(&link->replies);
-		if (!b && link->session)
-			b = cv_session_output(link->session, now);
+		if (!b && link->path)
+			b = cv_session_output(link->path, now);
 		if (!b)
 			break;
 		n->stats.tx_packets++;
@@ -256,18 +257,21 @@ void cv_node_output(struct cv_node *n, struct cv_link *link,
 	}
 }
 
+static void flush(struct cv_link *link, cv_time now)
+{
+	struct cv_path *p = link->path;
+	cv_list_del(&link->dirty);
+	link->ops->flush(link, now);
+	/* what it did not take is another's */
+	if (link->blocked && p && p == link->session->turn)
+		cv_session_wake(link->session, now);
+}
+
 void cv_node_flush(struct cv_node *n, cv_time now)
 {
-	struct cv_list todo;
-	cv_list_init(&todo);
 	while (!cv_list_empty(&n->dirty_links))
-		cv_list_append(&todo, n->dirty_links.next);
-	while (!cv_list_empty(&todo)) {
-		struct cv_link *link =
-			CV_CONTAINER(todo.next, struct cv_link, dirty);
-		cv_list_del(&link->dirty);
-		link->ops->flush(link, now);
-	}
+		flush(CV_CONTAINER(n->dirty_links.next, struct cv_link, dirty),
+			now);
 	while (!cv_list_empty(&n->resumed)) {
 		struct cv_waiter *w =
 			CV_CONTAINER(n->resumed.next, struct cv_waiter, list);
@@ -276,13 +280,12 @@ void cv_node_flush(struct cv_node *n, cv_time now)
 	}
 }
 
-void cv_node_drain(struct cv_node *n, cv_time now)
+void cv_node_drain(struct cv_node *n)
 {
 	n->draining = true;
 	for (struct cv_list *l = n->sessions.next; l != &n->sessions;
 		l = l->next)
-		cv_session_goodbye(
-			CV_CONTAINER(l, struct cv_session, all), now);
+		cv_session_goodbye(CV_CONTAINER(l, struct cv_session, all));
 }
 
 bool cv_node_drained(const struct cv_node *n)
@@ -291,10 +294,8 @@ bool cv_node_drained(const struct cv_node *n)
 		return false;
 	for (const struct cv_list *l = n->sessions.next; l != &n->sessions;
 		l = l->next) {
-		const struct cv_session *s =
-			CV_CONTAINER(l, struct cv_session, all);
-		if (cv_session_up(s) &&
-			(s->ctl.head || s->txq.q.head || s->link->blocked))
+		struct cv_session *s = CV_CONTAINER(l, struct cv_session, all);
+		if (cv_session_up(s) && !cv_session_drained(s))
 			return false;
 	}
 	return true;

@@ -97,7 +97,7 @@ void cv_node_flush(struct cv_node *, cv_time now);
  * cv_node_drain() - An orderly stop: nothing new, and a CLOSE behind what is
  * queued for each peer
  */
-void cv_node_drain(struct cv_node *, cv_time now);
+void cv_node_drain(struct cv_node *);
 
 /** cv_node_drained() - everything was handed to the links and left them */
 bool cv_node_drained(const struct cv_node *);

@@ -19,6 +19,7 @@ struct cv_session *cv_session_new(
 	memcpy(s->pub, pub, CV_KEY);
 	s->timer.fire = on_timer;
 	s->epoch = 1;
+	s->allowed = CV_LINKS_SESSION;
 	s->next_id = 1;
 	cv_list_init(&s->flows);
 	cv_list_init(&s->waiters);
@@ -39,6 +40,7 @@ void cv_session_drop(struct cv_session *s, enum cv_drop why, uint64_t n)
 void cv_session_drop_queue(struct cv_session *s, enum cv_drop why)
 {
 	struct cv_buf *b;
+	s->bound = false;
 	while ((b = cv_txq_take(&s->txq))) {
 		cv_session_drop(s, why, b->dgrams);
 		cv_buf_free(&s->node->pool, b);
@@ -64,11 +66,22 @@ void cv_session_free(struct cv_session *s)
 	cv_timer_set(&node->timers, &s->timer, CV_NEVER);
 	cv_htab_del(&node->by_pub, &s->by_pub);
 	cv_list_del(&s->all);
-	if (s->link)
-		s->link->session = NULL;
+	for (struct cv_path *p = NULL; (p = cv_path_next(s, p));) {
+		struct cv_link *link = p->link;
+		cv_path_clear(p);
+		link->session = NULL;
+	}
 	node->nsessions--;
 	cv_crypto_wipe(s->psk, CV_KEY);
 	node->env.free(node->env.user, s, sizeof *s);
+}
+
+/* every link goes */
+void cv_session_hang_up(struct cv_session *s, const char *why)
+{
+	struct cv_path *p;
+	while ((p = cv_path_next(s, NULL)))
+		p->link->ops->close(p->link, why);
 }
 
 /* of the temporary sessions without a link, the one silent longest */
@@ -78,7 +91,7 @@ void cv_session_forget_one(struct cv_node *node)
 	for (struct cv_list *l = node->sessions.next; l != &node->sessions;
 		l = l->next) {
 		struct cv_session *s = CV_CONTAINER(l, struct cv_session, all);
-		if (s->temporary && !s->link &&
+		if (s->temporary && !s->links &&
 			(!oldest || s->rx_at < oldest->rx_at))
 			oldest = s;
 	}
@@ -88,7 +101,7 @@ void cv_session_forget_one(struct cv_node *node)
 
 bool cv_session_up(const struct cv_session *s)
 {
-	return s->ready && s->cur && s->cur->confirmed;
+	return s->ready > 0 && s->cur && s->cur->confirmed;
 }
 
 /* static mappings are opened unasked; they lead the list of flows */
@@ -110,23 +123,70 @@ static void changed(struct cv_session *s)
 		env->state(env->user, s);
 }
 
-/* the keys work on this link */
-void cv_session_ready(struct cv_session *s, cv_time now)
+static void came_up(struct cv_session *s, struct cv_path *p, cv_time now)
 {
 	char at[CV_ADDRTEXT];
-	if (!s->ready) {
-		cv_session_expire(s, now);
-		cv_txq_restamp(&s->txq, now);
-		cv_log(s->node, CULVERT_INFO,
-			"msg=\"peer up\" peer=%s link=%s://%s",
-			*s->name ? s->name : "-", s->link->ops->name,
-			cv_addr_format(&s->link->remote, at));
+	s->turn = p;
+	changed(s);
+	cv_session_expire(s, now);
+	cv_txq_restamp(&s->txq, now);
+	cv_log(s->node, CULVERT_INFO, "msg=\"peer up\" peer=%s link=%s://%s",
+		*s->name ? s->name : "-", p->link->ops->name,
+		cv_addr_format(&p->link->remote, at));
+}
+
+static void joined(const struct cv_session *s, const struct cv_path *p)
+{
+	char at[CV_ADDRTEXT];
+	cv_log(s->node, CULVERT_INFO,
+		"msg=\"another link\" peer=%s link=%s://%s number=%u links=%u",
+		*s->name ? s->name : "-", p->link->ops->name,
+		cv_addr_format(&p->link->remote, at), cv_path_number(p),
+		s->ready + 1);
+}
+
+/* under these keys, over this link: a place in the session */
+static void join(struct cv_path *p, cv_time now)
+{
+	p->joining = true;
+	p->ping_at = now;
+	cv_path_greet(p, now);
+}
+
+/* a new link joins, or asks for keys, or waits for another that does so */
+static void begin(struct cv_session *s, struct cv_path *p, cv_time now)
+{
+	if (cv_session_up(s) && !s->doubt)
+		join(p, now);
+	else if (!s->hs_path || s->hs_path->ready)
+		cv_handshake_start(s, p, now);
+}
+
+static void begin_waiting(struct cv_session *s, cv_time now)
+{
+	struct cv_path *p = NULL;
+	while ((p = cv_path_next(s, p))) {
+		if (p->link->dialled && !p->ready && !p->joining &&
+			p != s->hs_path)
+			begin(s, p, now);
 	}
+}
+
+/* the keys work on this link */
+void cv_session_ready(struct cv_session *s, struct cv_path *p, cv_time now)
+{
 	if (!s->ready)
-		changed(s);
-	s->ready = true;
+		came_up(s, p, now);
+	else if (!p->ready)
+		joined(s, p);
+	s->ready += !p->ready;
+	p->ready = true;
+	p->joining = s->doubt = false;
+	begin_waiting(s, now);
 	cv_session_open_pinned(s);
-	cv_node_dirty(s->node, s->link);
+	cv_session_wake(s, now);
+	cv_node_dirty(s->node, p->link);
+	cv_session_want(s, now);
 }
 
 void cv_session_new_epoch(struct cv_session *s)
@@ -148,64 +208,68 @@ void cv_session_disown(struct cv_flow *f)
 	}
 }
 
-/* there is something to say and nowhere to say it */
+/* how many links it is to have now, if it is this end that dials */
+unsigned cv_session_wants(const struct cv_session *s)
+{
+	if (!s->dials || s->node->draining)
+		return 0;
+	return cv_session_up(s) ? s->cur->links : 1;
+}
+
+/* there is something to say and nowhere to say it, or it could be more */
 void cv_session_want(struct cv_session *s, cv_time now)
 {
 	(void)now;
-	if (!s->link && s->dials && !s->node->draining)
+	if (s->links < cv_session_wants(s))
 		s->node->env.dial(s->node->env.user, s);
+}
+
+/* there is something to send */
+void cv_session_wake(struct cv_session *s, cv_time now)
+{
+	struct cv_path *p = cv_path_turn(s, now);
+	if (p)
+		cv_node_dirty(s->node, p->link);
 }
 
 void cv_session_link_up(struct cv_session *s, struct cv_link *link, cv_time now)
 {
-	struct cv_link *old = s->link;
-	s->link = link;
-	s->ready = false;
-	link->session = s;
-	s->rx_at = now;
-	s->ping_at = 0;
-	cv_session_new_epoch(s);
-	cv_bufq_clear(&s->ctl, &s->node->pool);
-	if (old && old != link && now - old->up < CV_LINK_YOUNG)
-		cv_log(s->node, CULVERT_WARN,
-			"msg=\"two nodes use this peer's key; give each its "
-			"own\" peer=%s",
-			s->name);
-	if (old && old != link)
-		old->ops->close(old, "the peer moved to another link");
-	s->late = (struct cv_late){ 0 };
-	if (link->dialled)
-		cv_handshake_start(s, now);
+	struct cv_path *p = cv_path_take(s, link->number, link, now);
+	begin(s, p, now);
 	cv_session_schedule(s, now);
 }
 
 /* a link that was up, however shortly, delays the next one little */
-static void lived(struct cv_session *s, cv_time time)
+static void lived(struct cv_path *p, cv_time time)
 {
 	if (time >= CV_LINK_YOUNG)
-		s->failures = 0;
-	else if (++s->failures > CV_YOUNG_FAILURES)
-		s->failures = CV_YOUNG_FAILURES;
+		p->failures = 0;
+	else if (++p->failures > CV_YOUNG_FAILURES)
+		p->failures = CV_YOUNG_FAILURES;
 }
 
-void cv_session_link_down(struct cv_session *s, cv_time now)
+void cv_session_link_down(struct cv_session *s, struct cv_path *p, cv_time now)
 {
-	if (s->ready) {
-		changed(s);
-		lived(s, now - s->link->up);
-		/* it relies on OPENs that went over this link */
-		cv_session_drop_queue(s, CV_DROP_LINK_LOST);
+	bool was = p->ready;
+	if (was) {
+		lived(p, now - p->link->up);
 	} else {
-		s->failures++;
+		/* the peer may have forgotten the keys */
+		s->doubt |= p->joining;
+		p->failures++;
 		s->stats.handshakes_failed++;
 		s->node->stats.handshakes_failed++;
 	}
-	s->link = NULL;
-	s->ready = false;
-	s->ping_at = 0;
-	s->rtt = 0;
-	cv_handshake_stop(s);
-	cv_session_new_epoch(s);
+	cv_path_clear(p);
+	/* it relies on OPENs that went over this link */
+	if (was && !s->ready) {
+		changed(s);
+		cv_session_drop_queue(s, CV_DROP_LINK_LOST);
+	}
+	/* perhaps the handshake that others wait for went with it */
+	begin_waiting(s, now);
+	cv_session_open_pinned(s);
+	cv_session_wake(s, now);
 	cv_session_schedule(s, now);
 	cv_session_want(s, now);
 }
@@ -213,7 +277,7 @@ void cv_session_link_down(struct cv_session *s, cv_time now)
 /* a static mapping that the peer asked for, while the peer is away */
 static struct cv_flow *their_pinned(const struct cv_session *s)
 {
-	for (struct cv_list *l = s->flows.next; !s->link && l != &s->flows;
+	for (struct cv_list *l = s->flows.next; !s->links && l != &s->flows;
 		l = l->next) {
 		struct cv_flow *f = CV_CONTAINER(l, struct cv_flow, peers);
 		if (!f->pinned)
@@ -241,22 +305,45 @@ static cv_time rekey_at(const struct cv_session *s)
 	return t > s->hs_retry ? t : s->hs_retry;
 }
 
+/* the one to ask for new keys over, or NULL */
+static struct cv_path *asks(struct cv_session *s)
+{
+	struct cv_path *p = s->turn;
+	if (!p || p->link->dialled)
+		return p;
+	for (p = NULL; (p = cv_path_next(s, p));) {
+		if (p->ready && p->link->dialled)
+			break;
+	}
+	return p;
+}
+
+/* when a link has been silent for too long */
+static cv_time silent_at(const struct cv_session *s, const struct cv_path *p)
+{
+	if (p->ready)
+		return p->rx_at + (p->ping_at ? CV_DEAD : CV_HEARTBEAT);
+	if (p->joining)
+		return p->ping_at + CV_HANDSHAKE_TIMEOUT;
+	if (s->hs_path && s->hs_path != p)
+		return CV_NEVER;
+	return s->hs_sent + CV_HANDSHAKE_TIMEOUT;
+}
+
 void cv_session_schedule(struct cv_session *s, cv_time now)
 {
 	cv_time t = CV_NEVER, oldest = cv_txq_oldest(&s->txq);
+	struct cv_path *p = NULL;
 	if (oldest != CV_NEVER)
 		t = cv_earlier(t, oldest +
 					  (cv_session_up(s) ? s->node->max_age
 							    : CV_HOLD_AGE) +
 					  1);
-	if (s->link && !s->ready)
-		t = cv_earlier(t, s->hs_sent + CV_HANDSHAKE_TIMEOUT);
-	else if (s->link)
-		t = cv_earlier(
-			t, s->rx_at + (s->ping_at ? CV_DEAD : CV_HEARTBEAT));
-	if (s->ready && s->link && s->link->dialled)
+	while ((p = cv_path_next(s, p)))
+		t = cv_earlier(t, silent_at(s, p));
+	if (asks(s))
 		t = cv_earlier(t, rekey_at(s));
-	if (s->temporary && !s->link)
+	if (s->temporary && !s->links)
 		t = cv_earlier(t, s->rx_at + CV_FLOW_IDLE);
 	if (their_pinned(s))
 		t = cv_earlier(t, s->rx_at + patience(s));
@@ -270,44 +357,40 @@ void cv_session_schedule(struct cv_session *s, cv_time now)
 }
 
 /* silence: ask, and then give the link up */
-static void check_alive(struct cv_session *s, cv_time now)
+static void check_alive(struct cv_session *s, struct cv_path *p, cv_time now)
 {
-	const char *why = NULL;
-	if (!s->ready) {
-		if (now - s->hs_sent >= CV_HANDSHAKE_TIMEOUT)
-			why = "no answer to the handshake within 5 s";
-	} else if (now - s->rx_at >= CV_DEAD) {
-		why = "the peer fell silent";
-	} else if (now - s->rx_at >= CV_HEARTBEAT && !s->ping_at) {
-		s->ping_at = now;
-		cv_session_control(s,
-			&(struct cv_frame){
-				.type = CV_FRAME_PING, .value = now },
-			now);
-	}
-	if (!why)
+	struct cv_link *link = p->link;
+	if (now < silent_at(s, p))
 		return;
-	struct cv_link *link = s->link;
-	link->ops->close(link, why);
+	if (!p->ready) {
+		link->ops->close(link, "no answer to the handshake within 5 s");
+	} else if (p->ping_at) {
+		link->ops->close(link, "the peer fell silent");
+	} else {
+		p->ping_at = now;
+		cv_path_control(p, &(struct cv_frame){ .type = CV_FRAME_PING,
+					   .value = now });
+	}
 }
 
 static void on_timer(struct cv_timer *t, cv_time now)
 {
 	struct cv_session *s = CV_CONTAINER(t, struct cv_session, timer);
+	struct cv_path *p = NULL;
 	cv_session_expire(s, now);
-	if (s->link)
-		check_alive(s, now);
+	while ((p = cv_path_next(s, p)))
+		check_alive(s, p, now);
 	struct cv_keys **const keys[] = { &s->cur, &s->prev, &s->next };
 	for (unsigned i = 0; i < CV_COUNT(keys); i++)
 		if (*keys[i] && now - (*keys[i])->born >= CV_REJECT_AFTER_TIME)
 			cv_keys_drop(s, keys[i]);
-	if (s->ready && s->link && s->link->dialled && now >= rekey_at(s) &&
-		cv_handshake_start(s, now))
+	p = asks(s);
+	if (p && now >= rekey_at(s) && cv_handshake_start(s, p, now))
 		s->hs_retry = now + CV_SEC(1);
 	struct cv_flow *f;
 	while (now - s->rx_at >= patience(s) && (f = their_pinned(s)))
 		cv_flow_close(s->node, f, NULL, CV_RESET_DONE, now);
-	if (s->temporary && !s->link && now - s->rx_at >= CV_FLOW_IDLE) {
+	if (s->temporary && !s->links && now - s->rx_at >= CV_FLOW_IDLE) {
 		cv_session_free(s);
 		return;
 	}

@@ -7,9 +7,12 @@
  *	down	  no link, or no keys; datagrams are held (the newest few,
  *		  for a second), and the shell is asked to dial
  *	hello	  a link, and an initiation on its way (hs_sent)
- *	up	  a link and confirmed keys
+ *	up	  a link that is ready, and confirmed keys
  *
- * The end that dials also starts every handshake: on each new link and when
+ * A session that is up may have further links, as many as both ends allow;
+ * path.h has their states.
+ *
+ * The end that dials also starts every handshake: on its first link and when
  * the keys reach CV_REKEY_AFTER_TIME.  Keys come in threes, as in WireGuard:
  * the current ones, the previous ones for packets under way, and on the
  * responder the next ones, which count from the first packet they open.
@@ -18,9 +21,8 @@
 #define CV_SESSION_H
 
 #include "core/flow.h"
-#include "core/late.h"
-#include "core/link.h"
 #include "core/noise.h"
+#include "core/path.h"
 #include "core/replay.h"
 #include "core/timer.h"
 #include "core/txq.h"
@@ -37,6 +39,8 @@ struct cv_keys {
 	struct cv_replay replay;
 	struct cv_hello hello; /* the peer's */
 	cv_time born;
+	unsigned links; /* that both ends allow */
+	bool fresh;     /* agreed on a link that the session did not have */
 	bool confirmed; /* something came in under them */
 };
 
@@ -46,6 +50,7 @@ struct cv_agreed {
 	uint64_t index, remote; /* ours, the peer's */
 	struct cv_hello hello;  /* the peer's */
 	bool initiator;
+	bool fresh; /* on a link that the session did not have */
 };
 
 struct cv_session {
@@ -56,11 +61,13 @@ struct cv_session {
 	char name[32];
 	bool plain, temporary; /* temporary: not from the configuration */
 	bool dials;
-	void *dialer;  /* the shell's, and ... */
-	unsigned rule; /* ... which of its rules made the session */
+	unsigned allowed; /* links at a time */
+	void *dialer;     /* the shell's, and ... */
+	unsigned rule;    /* ... which of its rules made the session */
 
 	/* handshake */
 	struct cv_noise hs;
+	struct cv_path *hs_path;     /* while hs_sent */
 	struct cv_hnode hs_by_index; /* while hs_sent */
 	uint64_t hs_index;
 	cv_time hs_sent;      /* 0: none under way */
@@ -75,10 +82,15 @@ struct cv_session {
 	struct cv_hnode by_pub;
 	struct cv_list all;
 	struct cv_keys *cur, *prev, *next;
-	struct cv_link *link;
-	bool ready;        /* the keys were agreed or used on this link */
-	bool told;         /* the embedding program knows that it is up */
-	unsigned failures; /* links in a row that never became ready */
+	bool told; /* the embedding program knows that it is up */
+	struct cv_path path[CV_LINKS_SESSION];
+	unsigned places;      /* one more than the highest with a link */
+	unsigned links;       /* places with a link */
+	unsigned ready;       /* paths that carry datagrams */
+	struct cv_path *turn; /* one of these, or NULL */
+	bool bound;           /* the next chunk must go over the same */
+	bool doubt;           /* a link could not join: agree on keys anew */
+	bool leaving;         /* CLOSE goes behind everything */
 	struct cv_timer timer;
 	struct cv_bufq ctl; /* control frames, unsealed */
 	struct cv_txq txq;
@@ -88,9 +100,7 @@ struct cv_session {
 	uint64_t instance; /* the peer's, 0: never heard of it */
 	uint64_t next_id;
 	uint32_t epoch; /* rises when OPENs under way may be lost */
-	struct cv_late late;
-	cv_time rx_at, ping_at; /* ping_at: unanswered since, or 0 */
-	cv_time rtt;            /* of the last PING, 0: unknown */
+	cv_time rx_at;
 
 	/* statistics */
 	struct cv_stats stats;
@@ -102,9 +112,12 @@ struct cv_session *cv_session_new(
 void cv_session_free(struct cv_session *);
 void cv_session_forget_one(struct cv_node *);
 void cv_session_link_up(struct cv_session *, struct cv_link *, cv_time now);
-void cv_session_link_down(struct cv_session *, cv_time now);
+void cv_session_link_down(struct cv_session *, struct cv_path *, cv_time now);
+void cv_session_hang_up(struct cv_session *, const char *why);
 bool cv_session_up(const struct cv_session *);
-void cv_session_ready(struct cv_session *, cv_time now);
+void cv_session_ready(struct cv_session *, struct cv_path *, cv_time now);
+unsigned cv_session_wants(const struct cv_session *);
+void cv_session_wake(struct cv_session *, cv_time now);
 void cv_session_open_pinned(struct cv_session *);
 void cv_session_schedule(struct cv_session *, cv_time now);
 void cv_session_want(struct cv_session *, cv_time now);
@@ -121,7 +134,7 @@ void cv_keys_drop(struct cv_session *, struct cv_keys **);
 bool cv_keys_usable(const struct cv_keys *, cv_time now);
 
 /* handshake.c: messages */
-int cv_handshake_start(struct cv_session *, cv_time now);
+int cv_handshake_start(struct cv_session *, struct cv_path *, cv_time now);
 void cv_handshake_stop(struct cv_session *);
 int cv_handshake_init(struct cv_node *, struct cv_link *, uint8_t *p,
 	size_t len, cv_time now);
@@ -140,8 +153,9 @@ void cv_session_control(
 int cv_session_open(struct cv_session *, struct cv_end *);
 int cv_session_dgram(struct cv_session *, struct cv_end *,
 	const struct cv_frame *train, cv_time now);
-void cv_session_goodbye(struct cv_session *, cv_time now);
-struct cv_buf *cv_session_output(struct cv_session *, cv_time now);
+void cv_session_goodbye(struct cv_session *);
+bool cv_session_drained(struct cv_session *);
+struct cv_buf *cv_session_output(struct cv_path *, cv_time now);
 void cv_session_expire(struct cv_session *, cv_time now);
 
 #endif

@@ -110,16 +110,17 @@ static void on_dgram(
 	cv_flow_send(node, cv_flow_end_in(flow, s), f, now);
 }
 
-static void on_control(struct cv_session *s, struct cv_frame *f, cv_time now)
+static void on_control(struct cv_path *p, struct cv_frame *f, cv_time now)
 {
+	struct cv_session *s = p->link->session;
 	switch (f->type) {
 	case CV_FRAME_PING:
 		f->type = CV_FRAME_PONG;
-		cv_session_control(s, f, now);
+		cv_path_control(p, f);
 		break;
 	case CV_FRAME_PONG:
 		if (now - f->value < CV_DEAD)
-			s->rtt = now - f->value;
+			p->rtt = now - f->value;
 		break;
 	case CV_FRAME_OPEN:
 		on_open(s, f, now);
@@ -135,20 +136,47 @@ static void on_control(struct cv_session *s, struct cv_frame *f, cv_time now)
 	}
 }
 
+/* LINK leads the first packet on a link, or comes right behind TIME */
+static uint64_t number_of(uint8_t *p, uint8_t *end)
+{
+	struct cv_frame f = { 0 };
+	if (cv_frame_next(&p, end, &f) > 0 && f.type == CV_FRAME_TIME)
+		cv_frame_next(&p, end, &f);
+	return f.type == CV_FRAME_LINK ? f.value : 0;
+}
+
+/*
+ * Whether this packet may add its link.  What was sealed before the peer
+ * moved says nothing of where it is now.
+ */
+static bool may_join(const struct cv_keys *k, uint64_t number)
+{
+	const struct cv_session *s = k->session;
+	return number < k->links && !(k == s->prev && s->cur->fresh);
+}
+
 /* a link's packet shows that the peer is there, and where */
-static void alive(struct cv_keys *k, struct cv_link *link, cv_time now)
+static struct cv_path *alive(
+	struct cv_keys *k, struct cv_link *link, uint64_t number, cv_time now)
 {
 	struct cv_session *s = k->session;
+	bool moved = k == s->next && k->fresh;
 	link->trusted = true;
 	if (!k->confirmed || k == s->next)
 		cv_keys_confirmed(s, k);
-	if (s->link != link)
-		cv_session_link_up(s, link, now);
-	if (!s->ready && !s->hs_sent)
-		cv_session_ready(s, now);
-	s->rx_at = now;
-	s->ping_at = 0;
+	if (moved)
+		cv_path_evict(s, link->path, now);
+	struct cv_path *p = link->path;
+	if (!p)
+		p = cv_path_take(s, (unsigned)number, link, now);
+	s->rx_at = p->rx_at = now;
+	p->ping_at = 0;
 	s->stats.rx_packets++;
+	if (!p->ready && s->hs_path != p) {
+		cv_session_ready(s, p, now);
+		cv_session_schedule(s, now);
+	}
+	return p;
 }
 
 /* more control frames than any packet of ours has */
@@ -169,9 +197,12 @@ int cv_session_input(struct cv_keys *k, struct cv_link *link, uint8_t *p,
 	unsigned opens = 0, controls = 0;
 	struct cv_frame f;
 	bool late = false;
+	uint64_t number = link->path ? 0 : number_of(p, end);
 	int r;
 
-	alive(k, link, now);
+	if (!link->path && !may_join(k, number))
+		return CULVERT_EPROTO;
+	struct cv_path *path = alive(k, link, number, now);
 	s->stats.rx_bytes += len;
 	limit = (uint64_t)k->hello.max_age * CV_LATE_FACTOR;
 	while ((r = cv_frame_next(&p, end, &f)) > 0) {
@@ -185,11 +216,12 @@ int cv_session_input(struct cv_keys *k, struct cv_link *link, uint8_t *p,
 		} else if (too_many(&f, &opens, &controls)) {
 			return CULVERT_EPROTO;
 		} else if (f.type == CV_FRAME_TIME) {
-			late = limit && cv_late(&s->late, f.time, limit, now);
+			late = limit &&
+			       cv_late(&path->late, f.time, limit, now);
 		} else if (f.type == CV_FRAME_CLOSE) {
 			return CULVERT_EREFUSED;
 		} else {
-			on_control(s, &f, now);
+			on_control(path, &f, now);
 		}
 	}
 	return r;

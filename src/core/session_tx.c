@@ -19,7 +19,7 @@ static void control_took(struct cv_session *s, struct cv_buf *b, size_t n)
 {
 	cv_bufq_grew(&s->ctl, b, n);
 	b->frames++;
-	cv_node_dirty(s->node, s->link);
+	cv_node_dirty(s->node, s->turn->link);
 }
 
 void cv_session_control(
@@ -34,6 +34,7 @@ void cv_session_control(
 static void drop_head(struct cv_session *s, enum cv_drop why)
 {
 	uint32_t n;
+	s->bound = false;
 	/* an OPEN that had no room beside its datagram goes with it */
 	do {
 		struct cv_buf *b = cv_txq_take(&s->txq);
@@ -97,13 +98,32 @@ static uint64_t hold(struct cv_session *s, struct cv_end *e,
 		&s->txq, &s->node->pool, e->side ? &open : NULL, train, now);
 }
 
+/*
+ * With several links a datagram may overtake an OPEN that went over another,
+ * so until the flow is confirmed there is one in every packet.
+ */
+static uint64_t enqueue_opening(struct cv_session *s, struct cv_end *e,
+	const struct cv_frame *train, cv_time now)
+{
+	struct cv_flow *f = cv_end_flow(e);
+	struct cv_frame open = open_frame(f, e->id);
+	f->epoch = s->epoch;
+	return cv_txq_put_open(&s->txq, &s->node->pool, &open, train, now);
+}
+
 static uint64_t enqueue(struct cv_session *s, struct cv_end *e,
 	const struct cv_frame *train, cv_time now)
 {
+	bool blocked = s->turn->link->blocked;
+	uint32_t limit = blocked ? CV_CHUNK_BLOCKED : CV_PACKET_MAX;
+	if (s->cur->links > 1 && e->side &&
+		cv_end_flow(e)->state == CV_FLOW_OPENING)
+		return enqueue_opening(s, e, train, now);
 	if (cv_session_open(s, e))
 		return cv_frame_count(train);
-	return cv_txq_put(&s->txq, &s->node->pool, train,
-		s->link->blocked ? CV_CHUNK_BLOCKED : CV_PACKET_MAX, now);
+	if (s->ready > 1)
+		limit = blocked ? CV_CHUNK_SHARED : CV_CHUNK_SPREAD;
+	return cv_txq_put(&s->txq, &s->node->pool, train, limit, now);
 }
 
 static void count(struct cv_stats *st, uint64_t n, uint32_t bytes)
@@ -129,25 +149,38 @@ int cv_session_dgram(struct cv_session *s, struct cv_end *e,
 	lost = up ? enqueue(s, e, &f, now) : hold(s, e, &f, now);
 	if (lost)
 		cv_session_drop(s, CV_DROP_NO_BUFFER, lost);
-	if (!up || s->link->blocked)
+	if (!s->links)
+		cv_session_want(s, now);
+	cv_session_wake(s, now);
+	bool blocked = !up || s->turn->link->blocked;
+	if (blocked)
 		cv_session_expire(s, now);
 	if (idle)
 		cv_session_schedule(s, now);
-	if (!s->link)
-		cv_session_want(s, now);
-	else
-		cv_node_dirty(s->node, s->link);
-	return !up || s->link->blocked;
+	return blocked;
 }
 
-/* a CLOSE behind everything that is queued */
-void cv_session_goodbye(struct cv_session *s, cv_time now)
+static void wake_all(struct cv_session *s)
 {
-	if (!cv_session_up(s))
-		return;
-	cv_txq_frame(&s->txq, &s->node->pool,
-		&(struct cv_frame){ .type = CV_FRAME_CLOSE }, now);
-	cv_node_dirty(s->node, s->link);
+	for (struct cv_path *p = NULL; (p = cv_path_next(s, p));)
+		cv_node_dirty(s->node, p->link);
+}
+
+/* a CLOSE behind everything that is queued, on every link */
+void cv_session_goodbye(struct cv_session *s)
+{
+	s->leaving = true;
+	wake_all(s);
+}
+
+bool cv_session_drained(struct cv_session *s)
+{
+	struct cv_path *p = NULL;
+	while ((p = cv_path_next(s, p))) {
+		if (p->link->blocked || (p->ready && s->leaving && !p->left))
+			return false;
+	}
+	return !s->ctl.head && !s->txq.q.head;
 }
 
 /* a control packet says when it left: the peer's measure of what is late */
@@ -180,25 +213,68 @@ static int seal(struct cv_session *s, struct cv_buf *b)
 	return 0;
 }
 
-struct cv_buf *cv_session_output(struct cv_session *s, cv_time now)
+/* the last packet of a link, once */
+static struct cv_buf *leave(struct cv_path *p)
 {
-	struct cv_buf *b = s->hello;
-	s->hello = NULL;
-	if (b)
-		return b;
-	if (!cv_session_up(s) || !cv_keys_usable(s->cur, now))
+	struct cv_session *s = p->link->session;
+	if (!s->leaving || p->left)
 		return NULL;
+	p->left = true;
+	cv_path_control(p, &(struct cv_frame){ .type = CV_FRAME_CLOSE });
+	return cv_bufq_pop(&p->ctl);
+}
+
+/* the next packet goes over another link, if that is better */
+static void pass_turn(struct cv_path *p, const struct cv_buf *b, cv_time now)
+{
+	struct cv_session *s = p->link->session;
+	bool more = s->ctl.head || s->txq.q.head;
+	p->used = s->stats.tx_packets + 1;
+	/* an OPEN that had no room beside its datagram leads it */
+	s->bound = !b->dgrams && b->time && s->txq.q.head;
+	if (s->ready > 1 && more && cv_path_turn(s, now) != p)
+		cv_node_dirty(s->node, s->turn->link);
+	if (s->leaving && !more)
+		wake_all(s);
+}
+
+/* what any link may carry */
+static struct cv_buf *take(struct cv_path *p, cv_time now)
+{
+	struct cv_session *s = p->link->session;
+	struct cv_buf *b;
 	cv_session_expire(s, now);
-	b = cv_bufq_pop(&s->ctl);
-	if (b)
-		stamp(b, now);
-	else
-		b = cv_txq_take(&s->txq);
-	if (!b) {
+	if (!s->ctl.head && !s->txq.q.head) {
 		while (!cv_list_empty(&s->waiters))
 			cv_list_append(&s->node->resumed, s->waiters.next);
-		return NULL;
+		return leave(p);
 	}
+	if (s->turn != p)
+		return NULL;
+	b = s->bound ? NULL : cv_bufq_pop(&s->ctl);
+	if (!b)
+		b = cv_txq_take(&s->txq);
+	pass_turn(p, b, now);
+	return b;
+}
+
+struct cv_buf *cv_session_output(struct cv_path *p, cv_time now)
+{
+	struct cv_session *s = p->link->session;
+	struct cv_buf *b = s->hs_path == p ? s->hello : NULL;
+	if (b) {
+		s->hello = NULL;
+		return b;
+	}
+	if (!cv_session_up(s) || !cv_keys_usable(s->cur, now))
+		return NULL;
+	b = cv_bufq_pop(&p->ctl);
+	if (!b && p->ready)
+		b = take(p, now);
+	if (!b)
+		return NULL;
+	if (!b->time)
+		stamp(b, now);
 	if (seal(s, b)) {
 		cv_session_drop(s, CV_DROP_NO_BUFFER, b->dgrams);
 		cv_buf_free(&s->node->pool, b);

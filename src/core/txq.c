@@ -105,8 +105,39 @@ static struct cv_buf *begin_held(struct cv_txq *t, struct cv_pool *pool,
 		return b;
 	size_t n = cv_frame_put_open(cv_buf_end(b), open);
 	cv_bufq_grew(&t->q, b, n);
+	b->frames++;
 	return cv_buf_room(b) < CV_DGRAM_HEAD + seg ? begin_chunk(t, pool, now)
 						    : b;
+}
+
+/* room for a datagram behind an OPEN, or in a chunk of its own behind that */
+static struct cv_buf *tail_opened(struct cv_txq *t, struct cv_pool *pool,
+	const struct cv_frame *open, uint32_t seg, cv_time now)
+{
+	size_t need = CV_OPEN_HEAD + open->len + CV_DGRAM_HEAD + seg;
+	struct cv_buf *b = t->q.tail;
+	if (!b || b->frames >= CV_PACKET_OPENS || cv_buf_room(b) < need)
+		return begin_held(t, pool, open, seg, now);
+	b = tail(t, pool, need, CV_CHUNK_SPREAD, now);
+	if (!b)
+		return NULL;
+	cv_bufq_grew(&t->q, b, cv_frame_put_open(cv_buf_end(b), open));
+	b->frames++;
+	t->seg = 0;
+	return b;
+}
+
+uint64_t cv_txq_put_open(struct cv_txq *t, struct cv_pool *pool,
+	const struct cv_frame *open, const struct cv_frame *train, cv_time now)
+{
+	struct cv_frame f = *train;
+	struct cv_buf *b;
+	do {
+		b = tail_opened(t, pool, open, f.seg, now);
+		if (!b)
+			return cv_frame_count(&f);
+	} while (advance(&f, put_some(t, b, &f)));
+	return 0;
 }
 
 uint64_t cv_txq_hold(struct cv_txq *t, struct cv_pool *pool,
@@ -119,18 +150,6 @@ uint64_t cv_txq_hold(struct cv_txq *t, struct cv_pool *pool,
 		if (!b)
 			return cv_frame_count(&f);
 	} while (advance(&f, put_some(t, b, &f)));
-	t->seg = 0;
-	return 0;
-}
-
-int cv_txq_frame(struct cv_txq *t, struct cv_pool *pool,
-	const struct cv_frame *f, cv_time now)
-{
-	struct cv_buf *b = tail(t, pool, CV_FRAME_SHORT, CV_PACKET_MAX, now);
-	if (!b)
-		return CULVERT_ENOMEM;
-	size_t n = cv_frame_put(cv_buf_end(b), f);
-	cv_bufq_grew(&t->q, b, n);
 	t->seg = 0;
 	return 0;
 }

@@ -42,9 +42,14 @@ uint64_t cv_txq_put(struct cv_txq *, struct cv_pool *,
 uint64_t cv_txq_hold(struct cv_txq *, struct cv_pool *,
 	const struct cv_frame *open, const struct cv_frame *train, cv_time now);
 
-/** cv_txq_frame() - Append a short frame, such as CLOSE; 0 or CULVERT_ENOMEM */
-int cv_txq_frame(struct cv_txq *, struct cv_pool *, const struct cv_frame *,
-	cv_time now);
+/**
+ * cv_txq_put_open() - Append a datagram or a train, an OPEN in front of it in
+ * each chunk
+ *
+ * Return: as cv_txq_put()
+ */
+uint64_t cv_txq_put_open(struct cv_txq *, struct cv_pool *,
+	const struct cv_frame *open, const struct cv_frame *train, cv_time now);
 
 /**
  * cv_txq_restamp() - What was held for a session counts as arrived @now

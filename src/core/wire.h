@@ -48,23 +48,25 @@ enum {
 /**
  * struct cv_hello - what a handshake payload says
  * @version:	1
+ * @links:	that the sender lets a session have; 0: one
  * @max_age:	the sender's queue age, µs; the receiver multiplies it
  * @stamp:	wall clock, µs since 1970; only grows (initiations)
  * @instance:	random at every start: a new one has forgotten all flows
  */
 struct cv_hello {
-	uint16_t version;
+	uint16_t version, links;
 	uint32_t max_age;
 	uint64_t stamp;
 	uint64_t instance;
 };
 
-/** cv_hello_put() - version 2, zero 2, max_age 4, stamp 8, instance 8, zero */
+/** cv_hello_put() - version 2, links 2, max_age 4, stamp 8, instance 8, zero */
 static inline void cv_hello_put(uint8_t p[CV_HELLO], const struct cv_hello *h)
 {
 	for (int i = 0; i < CV_HELLO; i++)
 		p[i] = 0;
 	cv_put16(p, h->version);
+	cv_put16(p + 2, h->links);
 	cv_put32(p + 4, h->max_age);
 	cv_put64(p + 8, h->stamp);
 	cv_put64(p + 16, h->instance);
@@ -73,6 +75,7 @@ static inline void cv_hello_put(uint8_t p[CV_HELLO], const struct cv_hello *h)
 static inline void cv_hello_get(const uint8_t p[CV_HELLO], struct cv_hello *h)
 {
 	h->version = cv_get16(p);
+	h->links = cv_get16(p + 2);
 	h->max_age = cv_get32(p + 4);
 	h->stamp = cv_get64(p + 8);
 	h->instance = cv_get64(p + 16);

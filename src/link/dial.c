@@ -11,6 +11,14 @@
 #include <string.h>
 #include <unistd.h>
 
+/* keeps one place of the session filled */
+struct slot {
+	struct cv_dialer *dialer;
+	struct cv_connect *connect; /* under way, or NULL */
+	struct cv_backoff backoff;
+	ev_timer wait;
+};
+
 struct cv_dialer {
 	struct cv_loop *loop;
 	struct cv_session *session;
@@ -18,25 +26,37 @@ struct cv_dialer {
 	char text[CV_URL_HOST + 32]; /* the endpoint, for people */
 	char said[CV_CONNECT_WHY];   /* the last failure that was logged */
 	cv_time said_at;
-	struct cv_connect *connect; /* under way, or NULL */
-	struct cv_backoff backoff;
-	ev_timer wait;
+	struct slot slot[CV_LINKS_SESSION];
 };
 
-static void stop(struct cv_dialer *d)
+static unsigned number_of(const struct slot *t)
 {
-	ev_timer_stop(d->loop->ev, &d->wait);
-	if (d->connect)
-		cv_connect_cancel(d->connect);
-	d->connect = NULL;
+	return (unsigned)(t - t->dialer->slot);
 }
 
-static void begin_in(struct cv_dialer *d, cv_time wait)
+/* whether there is to be a link in its place, and none is there */
+static bool wanted(const struct slot *t)
 {
-	ev_timer_stop(d->loop->ev, &d->wait);
-	ev_now_update(d->loop->ev);
-	ev_timer_set(&d->wait, (double)wait / 1e6, 0.);
-	ev_timer_start(d->loop->ev, &d->wait);
+	const struct cv_session *s = t->dialer->session;
+	unsigned number = number_of(t);
+	return number < cv_session_wants(s) && !s->path[number].link;
+}
+
+static void stop(struct slot *t)
+{
+	ev_timer_stop(t->dialer->loop->ev, &t->wait);
+	if (t->connect)
+		cv_connect_cancel(t->connect);
+	t->connect = NULL;
+}
+
+static void begin_in(struct slot *t, cv_time wait)
+{
+	struct ev_loop *ev = t->dialer->loop->ev;
+	ev_timer_stop(ev, &t->wait);
+	ev_now_update(ev);
+	ev_timer_set(&t->wait, (double)wait / 1e6, 0.);
+	ev_timer_start(ev, &t->wait);
 }
 
 /* the same again is worth a line a minute */
@@ -53,24 +73,26 @@ static void complain(struct cv_dialer *d, const char *why)
 		d->session->name, d->text, why);
 }
 
-static void failed(struct cv_dialer *d, const char *why)
+static void failed(struct slot *t, const char *why)
 {
+	struct cv_env *env = &t->dialer->loop->node.env;
 	uint8_t jitter;
-	d->loop->node.env.random(d->loop->node.env.user, &jitter, 1);
-	complain(d, why);
-	begin_in(d, cv_backoff_failed(&d->backoff, jitter));
+	env->random(env->user, &jitter, 1);
+	complain(t->dialer, why);
+	begin_in(t, cv_backoff_failed(&t->backoff, jitter));
 }
 
 static void on_done(void *user, int fd, const char *why)
 {
-	struct cv_dialer *d = user;
+	struct slot *t = user;
+	struct cv_dialer *d = t->dialer;
 	char at[CV_ADDRTEXT];
 	struct sockaddr_storage ss;
 	socklen_t len = sizeof ss;
 	struct cv_addr a = { 0 };
-	d->connect = NULL;
+	t->connect = NULL;
 	if (fd < 0) {
-		failed(d, why);
+		failed(t, why);
 		return;
 	}
 	d->said[0] = '\0';
@@ -79,39 +101,48 @@ static void on_done(void *user, int fd, const char *why)
 	cv_log(&d->loop->node, CULVERT_DEBUG,
 		"msg=connected peer=%s link=tcp://%s", d->session->name,
 		cv_addr_format(&a, at));
-	if (cv_tcp_adopt(d->loop, fd, d->session)) {
+	if (cv_tcp_adopt(d->loop, fd, d->session, number_of(t))) {
 		close(fd);
-		failed(d, "out of memory");
+		failed(t, "out of memory");
 	}
 }
 
 static void on_wait_over(struct ev_loop *ev, ev_timer *w, int events)
 {
-	struct cv_dialer *d = w->data;
+	struct slot *t = w->data;
+	struct cv_dialer *d = t->dialer;
 	(void)ev;
 	(void)events;
-	if (d->session->link)
+	if (!wanted(t))
 		return;
-	cv_backoff_began(&d->backoff, cv_now());
-	d->connect = cv_connect(d->loop, &d->url, on_done, d);
-	if (!d->connect)
-		failed(d, "out of memory");
+	cv_backoff_began(&t->backoff, cv_now());
+	t->connect = cv_connect(d->loop, &d->url, on_done, t);
+	if (!t->connect)
+		failed(t, "out of memory");
+}
+
+static void kick(struct slot *t)
+{
+	struct cv_dialer *d = t->dialer;
+	if (t->connect || !wanted(t))
+		return;
+	cv_time wait = cv_backoff_kicked(
+		&t->backoff, d->session->path[number_of(t)].failures, cv_now());
+	if (!ev_is_active(&t->wait) ||
+		ev_timer_remaining(d->loop->ev, &t->wait) > (double)wait / 1e6)
+		begin_in(t, wait);
 }
 
 void cv_dialer_kick(struct cv_dialer *d)
 {
-	if (d->connect || d->session->link)
-		return;
-	cv_time wait =
-		cv_backoff_kicked(&d->backoff, d->session->failures, cv_now());
-	if (!ev_is_active(&d->wait) ||
-		ev_timer_remaining(d->loop->ev, &d->wait) > (double)wait / 1e6)
-		begin_in(d, wait);
+	for (unsigned i = 0; i < cv_session_wants(d->session); i++)
+		kick(&d->slot[i]);
 }
 
 struct cv_dialer *cv_dialer_new(
 	struct cv_loop *l, struct cv_session *s, const struct cv_url *u)
 {
+	const char *links = cv_url_option(u, "connections");
 	struct cv_dialer *d = calloc(1, sizeof *d);
 	if (!d)
 		return NULL;
@@ -121,15 +152,20 @@ struct cv_dialer *cv_dialer_new(
 	snprintf(d->text, sizeof d->text, "tcp://%s%s%s:%ld",
 		u->brackets ? "[" : "", u->host, u->brackets ? "]" : "",
 		u->port);
-	ev_timer_init(&d->wait, on_wait_over, 0., 0.);
-	d->wait.data = d;
+	for (unsigned i = 0; i < CV_LINKS_SESSION; i++) {
+		ev_timer_init(&d->slot[i].wait, on_wait_over, 0., 0.);
+		d->slot[i].wait.data = &d->slot[i];
+		d->slot[i].dialer = d;
+	}
 	s->dials = true;
+	s->allowed = links ? (unsigned)strtoul(links, NULL, 10) : 1;
 	s->dialer = d;
 	return d;
 }
 
 void cv_dialer_free(struct cv_dialer *d)
 {
-	stop(d);
+	for (unsigned i = 0; i < CV_LINKS_SESSION; i++)
+		stop(&d->slot[i]);
 	free(d);
 }

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * dial.h - keep one TCP link open to a peer's endpoint
+ * dial.h - keep TCP links open to a peer's endpoint
  *
- * Attempts are connect.h's, the waiting between them is backoff.h's.
+ * Attempts are connect.h's, the waiting between them is backoff.h's.  Each
+ * place of the session has its own; as long as there is no session only the
+ * first is to be filled.
  */
 #ifndef CV_DIAL_H
 #define CV_DIAL_H
@@ -12,14 +14,17 @@
 
 struct cv_dialer;
 
-/** cv_dialer_new() - for @s, to tcp://host:port; NULL: out of memory */
+/**
+ * cv_dialer_new() - for @s, to tcp://host:port[?connections=N]; checked
+ * Return: NULL if out of memory
+ */
 struct cv_dialer *cv_dialer_new(
 	struct cv_loop *, struct cv_session *, const struct cv_url *);
 void cv_dialer_free(struct cv_dialer *);
 
 /**
- * cv_dialer_kick() - the session wants a link: at once if the last attempt
- * is CV_DIAL_MIN ago, otherwise when that is so
+ * cv_dialer_kick() - the session wants links: at once if the last attempt is
+ * CV_DIAL_MIN ago, otherwise when that is so
  */
 void cv_dialer_kick(struct cv_dialer *);
 

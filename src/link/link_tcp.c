@@ -14,6 +14,8 @@
 #include "loop/stream.h"
 
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -22,6 +24,7 @@ struct tcp {
 	struct cv_stream stream;
 	struct cv_loop *loop;
 	ev_timer first; /* a stranger's time to say something */
+	bool lean;      /* the kernel is to hoard nothing */
 	struct cv_tcp_listener *listener;
 	struct cv_list stranger; /* of its listener, until it is trusted */
 };
@@ -179,11 +182,31 @@ static void close_link(struct cv_link *link, const char *why)
 	die(CV_CONTAINER(link, struct tcp, link), why);
 }
 
+/*
+ * Between the first sign of a loss and its repair nothing that arrives behind
+ * it is delivered.  With a choice of links the kernel hoards nothing: what has
+ * not left yet may still go another way.
+ */
+static void gauge(struct cv_link *link, struct cv_gauge *g)
+{
+	struct tcp *t = CV_CONTAINER(link, struct tcp, link);
+	struct tcp_info i = { 0 };
+	socklen_t len = sizeof i;
+	if (!t->lean)
+		cv_sock_int(t->stream.rx.fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, 1);
+	t->lean = true;
+	if (getsockopt(t->stream.rx.fd, IPPROTO_TCP, TCP_INFO, &i, &len))
+		return;
+	g->rtt = i.tcpi_rtt;
+	g->mending = i.tcpi_sacked || i.tcpi_ca_state >= TCP_CA_Recovery;
+}
+
 static const struct cv_link_ops ops = {
 	.name = "tcp",
 	.flags = CV_LINK_RELIABLE,
 	.flush = flush,
 	.close = close_link,
+	.gauge = gauge,
 };
 
 static struct tcp *adopt(struct cv_loop *l, int fd)
@@ -201,11 +224,13 @@ static struct tcp *adopt(struct cv_loop *l, int fd)
 	return t;
 }
 
-int cv_tcp_adopt(struct cv_loop *l, int fd, struct cv_session *s)
+int cv_tcp_adopt(
+	struct cv_loop *l, int fd, struct cv_session *s, unsigned number)
 {
 	struct tcp *t = adopt(l, fd);
 	if (!t)
 		return CULVERT_ENOMEM;
+	t->link.number = number;
 	cv_node_link_up(&l->node, &t->link, s, cv_now());
 	return 0;
 }

@@ -120,18 +120,20 @@ static uint64_t up(const struct cv_session *s, cv_time now)
 static uint64_t links(const struct cv_session *s, cv_time now)
 {
 	(void)now;
-	return s->link != NULL;
+	return s->links;
 }
 
 static uint64_t link_age(const struct cv_session *s, cv_time now)
 {
-	return s->link ? now - s->link->up : NONE;
+	const struct cv_link *link = cv_path_shown(s)->link;
+	return link ? now - link->up : NONE;
 }
 
 static uint64_t rtt(const struct cv_session *s, cv_time now)
 {
 	(void)now;
-	return s->rtt ? s->rtt : NONE;
+	cv_time time = cv_path_shown(s)->rtt;
+	return time ? time : NONE;
 }
 
 static uint64_t peer_flows(const struct cv_session *s, cv_time now)

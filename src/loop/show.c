@@ -10,11 +10,12 @@
 static const char *link_text(
 	const struct cv_session *s, char out[CV_ADDRTEXT + 16])
 {
+	const struct cv_link *link = cv_path_shown(s)->link;
 	char at[CV_ADDRTEXT];
-	if (!s->link)
+	if (!link)
 		return "-";
-	snprintf(out, CV_ADDRTEXT + 16, "%s://%s", s->link->ops->name,
-		cv_addr_format(&s->link->remote, at));
+	snprintf(out, CV_ADDRTEXT + 16, "%s://%s", link->ops->name,
+		cv_addr_format(&link->remote, at));
 	return out;
 }
 
@@ -27,7 +28,7 @@ static const char *state_of(const struct cv_session *s)
 {
 	if (cv_session_up(s))
 		return "up";
-	return s->link ? "handshake" : "down";
+	return s->links ? "handshake" : "down";
 }
 
 static void text_drops(FILE *f, const char *indent, const struct cv_stats *st)
@@ -61,11 +62,14 @@ static void text_session(FILE *f, const struct cv_session *s, cv_time now)
 	fprintf(f, "peer %s\n  state: %s, link: %s, flows: %zu",
 		cv_show_peer(s, key), state_of(s), link_text(s, link),
 		s->nflows);
-	if (s->link)
+	const struct cv_path *p = cv_path_shown(s);
+	if (s->cur && s->cur->links > 1)
+		fprintf(f, ", links: %u of %u", s->ready, s->cur->links);
+	if (p->link)
 		fprintf(f, ", for: %" PRIu64 " s",
-			(now - s->link->up) / 1000000);
-	if (s->rtt)
-		fprintf(f, ", round trip: %.1f ms", (double)s->rtt / 1e3);
+			(now - p->link->up) / 1000000);
+	if (p->rtt)
+		fprintf(f, ", round trip: %.1f ms", (double)p->rtt / 1e3);
 	fputc('\n', f);
 	text_traffic(f, "  ", &s->stats);
 }
@@ -135,16 +139,17 @@ static void json_stats(FILE *f, const struct cv_stats *st)
 static void json_session(FILE *f, const struct cv_session *s, cv_time now)
 {
 	char key[CULVERT_KEYTEXT], link[CV_ADDRTEXT + 16];
+	const struct cv_path *p = cv_path_shown(s);
 	fputs("{\"name\":", f);
 	cv_show_quoted(f, s->name);
 	fprintf(f, ",\"key\":\"%s\",\"state\":\"%s\",\"link\":",
 		cv_keytext_format(s->pub, key), state_of(s));
 	cv_show_quoted(f, link_text(s, link));
 	fprintf(f,
-		",\"link_seconds\":%" PRIu64 ",\"rtt_us\":%" PRIu64
+		",\"links\":%u,\"link_seconds\":%" PRIu64 ",\"rtt_us\":%" PRIu64
 		",\"flows\":%zu,\"queued_bytes\":%zu,",
-		s->link ? (now - s->link->up) / 1000000 : 0, s->rtt, s->nflows,
-		s->txq.q.bytes);
+		s->ready, p->link ? (now - p->link->up) / 1000000 : 0, p->rtt,
+		s->nflows, s->txq.q.bytes);
 	json_stats(f, &s->stats);
 	fputc('}', f);
 }

@@ -76,7 +76,8 @@ static const char *enter(struct sandbox s)
 	const char *const readable[] = { at("conf"), at("alone"),
 		at("not there"), NULL };
 	s.readable = readable;
-	s.socket_dir = at("run");
+	const char *const sockets[] = { at("run"), NULL };
+	s.socket_dirs = sockets;
 	must(!sandbox_enter(&s, note, why));
 	return note;
 }

@@ -757,7 +757,7 @@ static void test_link_lost_keeps_the_far_port(void **state)
 	uint16_t port = there.from.port;
 	for (uint64_t i = 2; i < 6; i++) {
 		ex->link->reset();
-		RIG_WAIT(!s->link);
+		RIG_WAIT(!s->path->link);
 		put(client, 100);
 		RIG_WAIT(got(target, &there) == i);
 		assert_int_equal(there.from.port, port);

@@ -218,7 +218,7 @@ static void block(void)
 {
 	fx->net(NET_STALLED);
 	double end = rig_clock() + RIG_PATIENCE;
-	while (!s->link->blocked) {
+	while (!s->path->link->blocked) {
 		assert_true(rig_clock() < end);
 		node_send(&a, &f->end[0], 1400, 1400 * 40);
 		rig_turn();
@@ -235,9 +235,9 @@ static void test_flood_blocks_then_goes_on(void **state)
 	assert_true(drops(&a, CV_DROP_QUEUE_FULL) > 0);
 	assert_true(s->txq.q.bytes <= CV_TXQ_BYTES);
 	assert_true(a.loop.node.pool.bytes <= CV_MEMORY);
-	RIG_WHILE(s->link->blocked, 0.05);
+	RIG_WHILE(s->path->link->blocked, 0.05);
 	fx->net(NET_OPEN);
-	RIG_WAIT(!s->link->blocked && !s->txq.q.head);
+	RIG_WAIT(!s->path->link->blocked && !s->txq.q.head);
 	expect_conserved();
 	assert_int_equal(node_drops(&a), drops(&a, CV_DROP_QUEUE_FULL));
 	assert_int_equal(node_drops_in(&b), 0);
@@ -283,7 +283,7 @@ static void test_reset_moves_to_a_new_link(void **state)
 	struct cv_end *end = b.sink.end;
 	for (uint64_t i = 0; i < 5; i++) {
 		fx->reset();
-		RIG_WAIT(!s->link);
+		RIG_WAIT(!s->path->link);
 		uint64_t before = b.sink.dgrams;
 		node_send(&a, &f->end[0], 500, 5 * 500);
 		RIG_WAIT(b.sink.dgrams == before + 5);
@@ -303,12 +303,12 @@ static void test_half_open_link_is_given_up(void **state)
 	expect_traffic();
 	struct cv_end *end = b.sink.end;
 	fx->net(NET_SILENT);
-	RIG_WHILE(s->link && !s->ping_at, 0.02);
+	RIG_WHILE(s->path->link && !s->path->ping_at, 0.02);
 	rig_skip(CV_HEARTBEAT);
-	RIG_WAIT(s->ping_at);
-	RIG_WHILE(s->link != NULL, 0.02);
+	RIG_WAIT(s->path->ping_at);
+	RIG_WHILE(s->path->link != NULL, 0.02);
 	rig_skip(CV_DEAD - CV_HEARTBEAT);
-	assert_null(s->link);
+	assert_null(s->path->link);
 	assert_true(node_said(&a, "fell silent"));
 	fx->net(NET_OPEN);
 	RIG_WAIT(node_is_up(&a) && node_is_up(&b));
@@ -320,13 +320,13 @@ static void test_heartbeat_keeps_a_quiet_link(void **state)
 {
 	(void)state;
 	start();
-	struct cv_link *link = s->link;
+	struct cv_link *link = s->path->link;
 	for (int i = 0; i < 5; i++) {
 		rig_skip(CV_HEARTBEAT);
-		RIG_WAIT(!s->ping_at);
+		RIG_WAIT(!s->path->ping_at);
 		RIG_WAIT(cv_now() - node_peer(&b)->rx_at < CV_SEC(1));
 	}
-	assert_ptr_equal(s->link, link);
+	assert_ptr_equal(s->path->link, link);
 	expect_traffic();
 }
 
@@ -343,7 +343,7 @@ static void test_cut_while_sending(void **state)
 		rig_turn();
 	}
 	fx->reset();
-	RIG_WAIT(!s->link);
+	RIG_WAIT(!s->path->link);
 	RIG_WAIT(node_is_up(&a) && node_is_up(&b));
 	expect_traffic();
 	assert_int_equal(a.sink.bad + b.sink.bad, 0);
@@ -360,12 +360,12 @@ static void test_goodbye_comes_last(void **state)
 	start();
 	for (int i = 0; i < 100; i++)
 		node_send(&a, &f->end[0], 1400, 1400 * 40);
-	cv_node_drain(&a.loop.node, cv_now());
+	cv_node_drain(&a.loop.node);
 	RIG_WAIT(cv_node_drained(&a.loop.node));
 	RIG_WAIT(node_said(&b, "goodbye"));
 	assert_int_equal(b.sink.dgrams, 4000);
-	RIG_WAIT(!s->link);
-	RIG_WHILE(!s->link, 0.15);
+	RIG_WAIT(!s->path->link);
+	RIG_WHILE(!s->path->link, 0.15);
 	expect_conserved();
 }
 
@@ -374,12 +374,12 @@ static void test_second_link_takes_over(void **state)
 	(void)state;
 	start();
 	expect_traffic();
-	struct cv_link *old = node_peer(&b)->link;
+	struct cv_link *old = node_peer(&b)->path->link;
 	fx->undial(s);
 	struct cv_session *t = caller(1, 2);
 	RIG_WAIT(node_is_up(&c));
-	RIG_WAIT(!s->link);
-	RIG_WAIT(node_is_up(&b) && node_peer(&b)->link != old);
+	RIG_WAIT(!s->path->link);
+	RIG_WAIT(node_is_up(&b) && node_peer(&b)->path->link != old);
 	assert_true(node_said(&b, "moved to another link"));
 	/* another instance: what the old one had opened is gone */
 	assert_int_equal(b.sink.closes, 1);
@@ -387,7 +387,7 @@ static void test_second_link_takes_over(void **state)
 	uint64_t before = b.sink.dgrams;
 	node_send(&c, &g->end[0], 100, 100);
 	RIG_WAIT(b.sink.dgrams == before + 1);
-	assert_non_null(t->link);
+	assert_non_null(t->path->link);
 }
 
 static void test_peer_restarts(void **state)
@@ -398,7 +398,7 @@ static void test_peer_restarts(void **state)
 	fx->unlisten();
 	node_down(&b);
 	unsigned tried = fx->attempts();
-	RIG_WAIT(!s->link);
+	RIG_WAIT(!s->path->link);
 	RIG_WAIT(fx->attempts() >= tried + 2);
 	node_up(&b, 2);
 	node_know(&b, 1);
@@ -436,7 +436,7 @@ static void say(int fd, const void *p, size_t len)
 /* B hangs up on these bytes, counts them so, and nobody else notices */
 static void expect_hung_up(const void *p, size_t len, enum cv_drop why)
 {
-	struct cv_link *link = s->link, *far = node_peer(&b)->link;
+	struct cv_link *link = s->path->link, *far = node_peer(&b)->path->link;
 	uint64_t before = drops(&b, why);
 	int fd = fx->stranger();
 	say(fd, p, len);
@@ -444,8 +444,8 @@ static void expect_hung_up(const void *p, size_t len, enum cv_drop why)
 	close(fd);
 	assert_int_equal(drops(&b, why), before + 1);
 	expect_traffic();
-	assert_ptr_equal(s->link, link);
-	assert_ptr_equal(node_peer(&b)->link, far);
+	assert_ptr_equal(s->path->link, link);
+	assert_ptr_equal(node_peer(&b)->path->link, far);
 }
 
 static void test_hostile_lengths(void **state)
@@ -505,7 +505,7 @@ static void test_silence_and_slow_bytes(void **state)
 	int fd[3];
 	(void)state;
 	start();
-	struct cv_link *link = s->link;
+	struct cv_link *link = s->path->link;
 	stamp(packet, sizeof packet, 1);
 	packet[0] = CV_PACKET_INIT;
 	size_t n = fx->frame(raw, packet, CV_INIT_SIZE), told = 0;
@@ -523,7 +523,7 @@ static void test_silence_and_slow_bytes(void **state)
 	assert_int_equal(drops(&b, CV_DROP_STRANGER), 3);
 	for (int i = 0; i < 3; i++)
 		close(fd[i]);
-	assert_ptr_equal(s->link, link);
+	assert_ptr_equal(s->path->link, link);
 }
 
 static unsigned links(const struct node *n)
@@ -549,7 +549,7 @@ static void test_many_strangers_make_room(void **state)
 	assert_int_equal(links(&b), CV_LINKS_SOURCE + 1);
 	expect_traffic();
 	fx->reset();
-	RIG_WAIT(!s->link);
+	RIG_WAIT(!s->path->link);
 	RIG_WAIT(node_is_up(&a));
 	expect_traffic();
 	for (int i = 0; i < MANY; i++)
@@ -597,7 +597,7 @@ static void test_refused_backs_off(void **state)
 	fx->vacant(true);
 	want(s);
 	RIG_WAIT(node_said(&a, "cannot connect"));
-	RIG_WHILE(!s->link, 1.2);
+	RIG_WHILE(!s->path->link, 1.2);
 	unsigned n = times_said(&a, "cannot connect");
 	assert_in_range(n, 3, 7);
 	fx->vacant(false);
@@ -620,7 +620,7 @@ static void test_name_that_resolves_later(void **state)
 	rig_names(NAMES_HELD);
 	unsigned asked = rig_names_asked();
 	RIG_WAIT(rig_names_asked() > asked);
-	assert_null(s->link);
+	assert_null(s->path->link);
 	rig_names(NAMES_ALL);
 	start();
 	expect_traffic();
@@ -674,7 +674,7 @@ static void test_rekey_loses_nothing(void **state)
 {
 	(void)state;
 	start();
-	struct cv_link *link = s->link;
+	struct cv_link *link = s->path->link;
 	for (int i = 0; i < 13; i++) {
 		node_send(&a, &f->end[0], 1000, 20 * 1000);
 		expect_conserved();
@@ -689,7 +689,7 @@ static void test_rekey_loses_nothing(void **state)
 	expect_conserved();
 	assert_int_equal(node_drops(&a) + node_drops_in(&b), 0);
 	assert_int_equal(b.loop.node.stats.handshakes, 2);
-	assert_ptr_equal(s->link, link);
+	assert_ptr_equal(s->path->link, link);
 }
 
 static void initiate(int fd, uint8_t who)
@@ -734,10 +734,7 @@ static unsigned stale(const struct cv_link *alive)
 	unsigned n = 0;
 	for (struct cv_list *l = all->next; l != all; l = l->next) {
 		struct cv_session *t = CV_CONTAINER(l, struct cv_session, all);
-		if (!t->link || t->link == alive)
-			continue;
-		t->link = NULL;
-		n++;
+		n += t->path->link && t->path->link != alive;
 	}
 	return n;
 }
@@ -747,7 +744,7 @@ static void test_two_identities_on_one_link(void **state)
 {
 	(void)state;
 	start();
-	struct cv_link *far = node_peer(&b)->link;
+	struct cv_link *far = node_peer(&b)->path->link;
 	uint64_t index[2];
 	int fd = fx->stranger();
 	for (int i = 0; i < 2; i++) {

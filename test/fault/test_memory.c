@@ -24,7 +24,7 @@ static void live(struct life *l, cv_time span)
 {
 	struct pair *p = &l->pair;
 	for (cv_time end = p->now + span; p->now < end;) {
-		if (!p->side[A].s->link)
+		if (!p->side[A].s->path->link)
 			pair_wire(p, p->side[A].s);
 		pair_run(
 			p, end - p->now > CV_SEC(1) ? p->now + CV_SEC(1) : end);
@@ -52,7 +52,7 @@ static void talk(struct life *l)
 static void push_into_blocked(struct life *l)
 {
 	struct pair *p = &l->pair;
-	struct cv_link *link = p->side[A].s->link;
+	struct cv_link *link = p->side[A].s->path->link;
 	struct cv_flow *f = pair_open(p, 1, TARGET);
 	if (!link || !f)
 		return;
@@ -124,7 +124,7 @@ static void whole_life(struct life *l)
 	check_alive(l);
 	check_account(l);
 	live(l, CV_FLOW_IDLE + CV_SEC(1));
-	cv_node_drain(&p->side[B].node, p->now);
+	cv_node_drain(&p->side[B].node);
 	pair_settle(p);
 	assert_true(cv_node_drained(&p->side[B].node));
 }

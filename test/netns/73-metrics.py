@@ -25,7 +25,8 @@ with Scene("73", __doc__) as s:
     echo = Echo(b)
     path = os.path.join(s.dir, "client.sock")
     server = s.serve(b, url("tcp", b.v4, LINK), peers=("c", "many"),
-                     options=["--metrics", url("tcp", LO, PORT)])
+                     options=["--metrics", url("tcp", LO, PORT), "--peers",
+                              s.file("odd", f'{s.key("odd")[1]} o"d\\d\n')])
     client = s.forward(a, url("udp", LO, IN), url("udp", LO, OUT),
                        url("tcp", b.v4, LINK),
                        options=["--metrics", "unix://" + path]).up()
@@ -101,6 +102,17 @@ with Scene("73", __doc__) as s:
         true(0 < get(m, "peer_link_age_seconds", **of) < 60, "age")
         true(0 < get(m, "peer_rtt_seconds", **of) < 1, "round trip")
         true(0 < get(m, "uptime_seconds", node=client.name) < 60, "uptime")
+
+    with s.check("one that was never there is down, without age, round trip and "
+                 "drops; its name is quoted"):
+        m, of = metrics(server.name), {"node": server.name,
+                                       "peer": 'o\\"d\\\\d'}
+        equal((get(m, "peer_up", **of), get(m, "peer_links", **of)), (0, 0))
+        equal(get(m, "peer_link_age_seconds", **of), None)
+        equal(get(m, "peer_rtt_seconds", **of), None)
+        equal([x for x in m if "peer_dropped" in x[0] and 'o\\"d' in str(x)], [])
+        true("peer=o\"d\\d state=down" in
+             sh(CULVERT, "top", "-n", 1, "-d", 0.1, server.name).stdout, "top")
 
     with s.check("culvert metrics makes one exposition of all nodes"):
         m = metrics()
@@ -283,7 +295,7 @@ with Scene("73", __doc__) as s:
         with a:
             for n in range(LISTED + 52):
                 with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as t:
-                    t.bind((f"127.0.{n % 7}.{n // 250 + 1}", 0))
+                    t.bind(("127.0.0.9", 10000 + n))
                     t.sendto(b"%d" % n, (LO, 1235))
                     last = t.getsockname()
                 equal(sink.recv(), b"%d" % n)

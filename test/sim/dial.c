@@ -5,39 +5,45 @@
 
 #define CONNECT_TIMEOUT CV_SEC(10)
 
-static void failed(struct host *h)
+static void failed(struct dialer *d)
 {
-	struct dialer *d = &h->dialer;
-	uint8_t r;
+	struct host *h = d->host;
+	uint8_t jitter;
 	d->busy = false;
 	event_set(h->w, &d->done, CV_NEVER);
-	h->env.random(h, &r, 1);
-	event_set(
-		h->w, &d->wait, h->w->now + cv_backoff_failed(&d->backoff, r));
+	h->env.random(h, &jitter, 1);
+	event_set(h->w, &d->wait,
+		h->w->now + cv_backoff_failed(&d->backoff, jitter));
 }
 
 static void on_done(struct event *ev)
 {
-	struct host *h = CV_CONTAINER(ev, struct host, dialer.done);
+	struct dialer *d = CV_CONTAINER(ev, struct dialer, done);
+	struct host *h = d->host;
 	struct world *w = h->w;
 	struct host *server = w->host[0];
 	if (!server->running || server->node.draining ||
 		w->now < w->refused_until || w->now < w->hung_until) {
-		failed(h);
+		failed(d);
 		return;
 	}
-	h->dialer.busy = false;
+	d->busy = false;
 	struct conn *c = conn_new(w, h);
-	link_open(&c->end[1], NULL);
-	link_open(&c->end[0], h->session);
+	link_open(&c->end[1], NULL, 0);
+	link_open(&c->end[0], h->session, d->number);
+}
+
+static bool wanted(const struct dialer *d)
+{
+	const struct cv_session *s = d->host->session;
+	return d->number < cv_session_wants(s) && !s->path[d->number].link;
 }
 
 static void begin(struct event *ev)
 {
-	struct host *h = CV_CONTAINER(ev, struct host, dialer.wait);
-	struct world *w = h->w;
-	struct dialer *d = &h->dialer;
-	if (h->session->link)
+	struct dialer *d = CV_CONTAINER(ev, struct dialer, wait);
+	struct world *w = d->host->w;
+	if (!wanted(d))
 		return;
 	d->busy = true;
 	cv_backoff_began(&d->backoff, w->now);
@@ -46,29 +52,44 @@ static void begin(struct event *ev)
 						 : 2 * w->cfg.delay + 1));
 }
 
+static void kick(struct dialer *d)
+{
+	struct host *h = d->host;
+	cv_time now = h->w->now;
+	if (d->busy || !wanted(d))
+		return;
+	cv_time wait = cv_backoff_kicked(
+		&d->backoff, h->session->path[d->number].failures, now);
+	if (!d->wait.place || d->wait.when > now + wait)
+		event_set(h->w, &d->wait, now + wait);
+}
+
 void dial_kick(struct host *h)
 {
-	struct dialer *d = &h->dialer;
-	cv_time now = h->w->now;
-	if (d->busy || !h->session || h->session->link)
+	if (!h->session)
 		return;
-	cv_time wait =
-		cv_backoff_kicked(&d->backoff, h->session->failures, now);
-	if (d->wait.place && d->wait.when <= now + wait)
-		return;
-	event_set(h->w, &d->wait, now + wait);
+	for (unsigned i = 0; i < cv_session_wants(h->session); i++)
+		kick(&h->dialer[i]);
 }
 
 void dial_stop(struct host *h)
 {
-	event_set(h->w, &h->dialer.wait, CV_NEVER);
-	event_set(h->w, &h->dialer.done, CV_NEVER);
-	h->dialer.busy = false;
-	h->dialer.backoff = (struct cv_backoff){ 0 };
+	for (unsigned i = 0; i < LINKS; i++) {
+		struct dialer *d = &h->dialer[i];
+		event_set(h->w, &d->wait, CV_NEVER);
+		event_set(h->w, &d->done, CV_NEVER);
+		d->busy = false;
+		d->backoff = (struct cv_backoff){ 0 };
+	}
 }
 
 void dial_init(struct host *h)
 {
-	h->dialer.wait.fire = begin;
-	h->dialer.done.fire = on_done;
+	for (unsigned i = 0; i < LINKS; i++) {
+		struct dialer *d = &h->dialer[i];
+		d->host = h;
+		d->number = i;
+		d->wait.fire = begin;
+		d->done.fire = on_done;
+	}
 }

@@ -36,7 +36,8 @@ enum {
 	ON = 35,     /* percent of a fault's seeds */
 	BURSTS = 4,  /* percent: these are dear */
 	FLOODS = 2,
-	LONG = 2, /* percent of seeds that live through rekeyings */
+	MANY = 30, /* percent of seeds with several links a session */
+	LONG = 2,  /* percent of seeds that live through rekeyings */
 };
 
 bool fault_off[FAULT_N];
@@ -88,6 +89,7 @@ void fault_draw(struct world *w)
 		c->sndbuf = (uint32_t)(c->delay * 2 / 5);
 	c->largest = chance(r, 30) ? CV_DGRAM_MAX : 1472;
 	c->deaf = chance(r, 30);
+	c->links = chance(r, MANY) ? (unsigned)between(r, 2, LINKS) : 1;
 	w->bytes_left = (int64_t)spread(r, 50000, 1000000);
 	draw_faults(w);
 }
@@ -148,7 +150,7 @@ static void on_host(struct world *w, enum fault f)
 		host_stop(h, chance(&w->rng, 50));
 	} else {
 		cv_time end = w->now + spread(&w->rng, CV_MS(1), CV_DRAIN);
-		cv_node_drain(&h->node, host_now(h));
+		cv_node_drain(&h->node);
 		host_turn(h);
 		event_set(w, &h->stop, end);
 		if (back <= end)

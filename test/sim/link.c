@@ -244,17 +244,26 @@ static void close_link(struct cv_link *link, const char *why)
 		destroy(e, some_close(e));
 }
 
+static void gauge(struct cv_link *link, struct cv_gauge *g)
+{
+	const struct conn *c = end_of(link)->conn;
+	g->rtt = 2 * c->delay;
+	g->mending = c->w->now < c->stalled_until;
+}
+
 static const struct cv_link_ops ops = {
 	.name = "sim",
 	.flags = CV_LINK_RELIABLE,
 	.flush = flush,
 	.close = close_link,
+	.gauge = gauge,
 };
 
-void link_open(struct end *e, struct cv_session *s)
+void link_open(struct end *e, struct cv_session *s, unsigned number)
 {
 	struct host *h = e->host;
 	e->link.ops = &ops;
+	e->link.number = number;
 	e->helping = HELPING_MIN;
 	e->first.fire = on_silent;
 	cv_list_append(&h->ends, &e->of_host);

@@ -85,6 +85,29 @@ static void wait_up(struct world *w)
 		broken(w, "no session came up by itself");
 }
 
+/* every session has all its links again, and both ends say so */
+static bool complete(struct world *w)
+{
+	for (unsigned i = 1; i < w->hosts; i++) {
+		struct host *h = w->host[i];
+		struct cv_session *far =
+			cv_node_find(&w->host[0]->node, h->node.pub);
+		if (h->session->ready != w->cfg.links || !far ||
+			far->ready != w->cfg.links)
+			return false;
+	}
+	return true;
+}
+
+static void wait_complete(struct world *w)
+{
+	cv_time until = w->now + COMES_UP;
+	while (!w->failed && !complete(w) && w->now < until)
+		world_run(w, w->now + STEP);
+	if (!complete(w))
+		broken(w, "a session has not all its links");
+}
+
 /* everybody falls silent: nothing may be left anywhere */
 static void settle(struct world *w)
 {
@@ -131,6 +154,8 @@ static void live(struct world *w)
 	/* a fresh datagram; the flow may first learn that it is unknown */
 	if (!w->failed)
 		wait_alive(w, 2 * (STEP + 2 * w->cfg.delay), "all is well");
+	if (!w->failed)
+		wait_complete(w);
 	if (!w->failed)
 		settle(w);
 }

@@ -215,6 +215,7 @@ struct conn *conn_new(struct world *w, struct host *h)
 	c->w = w;
 	c->serial = ++w->conn_serial;
 	c->instance = w->host[0]->node.instance;
+	c->life = h ? h->node.instance : 0;
 	c->rate = w->cfg.rate;
 	c->delay = w->cfg.delay;
 	cv_list_init(&c->all);
@@ -303,6 +304,11 @@ bool net_honest(const struct cv_link *link)
 	return e->conn->end[0].host != NULL;
 }
 
+uint64_t net_life(const struct cv_link *link)
+{
+	return CV_CONTAINER(link, struct end, link)->conn->life;
+}
+
 void net_cut(struct host *h, bool abrupt)
 {
 	while (!cv_list_empty(&h->ends)) {
@@ -353,6 +359,7 @@ static void conn_free(struct conn *c)
 		event_set(c->w, &c->pipe[i].arrive, CV_NEVER);
 		free(c->pipe[i].ring);
 		free(c->pipe[i].tag);
+		free(c->end[i].pace.past);
 	}
 	cv_list_del(&c->all);
 	free(c);

@@ -39,6 +39,20 @@ struct pipe {
 	size_t tags, tag_room;
 };
 
+/** struct past - the quickest packet with a TIME frame of one second */
+struct past {
+	cv_time second; /* when that began */
+	int64_t took;
+};
+
+/** struct pace - how quick packets are on their way to an end */
+struct pace {
+	struct past *past; /* of this measurement */
+	size_t pasts, past_room;
+	cv_time run; /* first of a row of late ones, or 0 */
+	bool unsure; /* what happened could not be seen */
+};
+
 /** struct end - one end of a connection: a link, or a stranger's */
 struct end {
 	struct cv_link link;
@@ -56,6 +70,7 @@ struct end {
 	uint64_t parsed; /* of the first byte not parsed yet */
 	struct event first, error, writable;
 	struct cv_list of_host;
+	struct pace pace; /* the oracle's */
 };
 
 struct conn {
@@ -63,6 +78,7 @@ struct conn {
 	struct cv_list all;
 	uint32_t serial;
 	uint64_t instance; /* of the server it was made with */
+	uint64_t life;     /* of the client that made it */
 	struct end end[2];
 	struct pipe pipe[2]; /* away from end 0, away from end 1 */
 	cv_time delay, stalled_until, slow_until;
@@ -97,6 +113,9 @@ void end_gone(struct end *, enum closing);
 /** net_honest() - whether a host of ours is at the other end */
 bool net_honest(const struct cv_link *);
 
+/** net_life() - the instance of the client that dialled; 0: a stranger */
+uint64_t net_life(const struct cv_link *);
+
 /** net_cut() - a host goes: all its ends */
 void net_cut(struct host *, bool abrupt);
 
@@ -108,7 +127,7 @@ void net_reap(struct world *);
 void net_clear(struct world *);
 
 /* link.c: the link on top of an end, as link/link_tcp.c is one */
-void link_open(struct end *, struct cv_session *);
+void link_open(struct end *, struct cv_session *, unsigned number);
 void link_readable(struct end *, uint8_t *area, size_t n);
 void link_eof(struct end *, const char *why);
 void link_writable(struct end *);

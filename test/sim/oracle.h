@@ -20,24 +20,12 @@ struct current {
 	uint64_t init; /* a name for an initiation */
 };
 
-/** struct past - the quickest packet with a TIME frame of one second */
-struct past {
-	cv_time second; /* when that began */
-	int64_t took;
-};
-
 /** struct way - one direction between a client and the server */
 struct way {
 	cv_time *up; /* when the sender's session came up */
 	size_t ups, up_room;
 	bool is_up;
-	uint32_t link;     /* serial of its connection */
-	uint64_t instance; /* of the sender, as the receiver knows it */
-	uint32_t measured; /* serial of the connection of ... */
-	struct past *past; /* of this measurement */
-	size_t pasts, past_room;
-	cv_time run; /* first of a row of late ones, or 0 */
-	bool unsure; /* what happened could not be seen */
+	uint32_t link[LINKS]; /* serials of its connections, 0: none */
 };
 
 /** struct index - what the wire says of a receiver index, or a key */

@@ -40,7 +40,7 @@ static struct end *come(struct world *w, cv_time stay)
 		abort();
 	e->stranger->end = e;
 	e->first.fire = on_leave;
-	link_open(&c->end[1], NULL);
+	link_open(&c->end[1], NULL, 0);
 	event_set(w, &e->first, w->now + stay);
 	return e;
 }
@@ -66,7 +66,11 @@ static void say_init(struct end *e)
 {
 	struct rng *r = &e->conn->w->rng;
 	uint8_t p[CV_PLAIN_INIT_SIZE];
-	struct cv_hello hello = { 1, 50000, rng_next(r), rng_next(r) };
+	struct cv_hello hello = { .version = 1,
+		.links = (uint16_t)below(r, 20),
+		.max_age = 50000,
+		.stamp = rng_next(r),
+		.instance = rng_next(r) };
 	e->stranger->index = rng_next(r) >> 24;
 	garbage(e, p, sizeof p);
 	cv_head_put(p, CV_PACKET_PLAIN_INIT, e->stranger->index);
@@ -154,13 +158,17 @@ void stranger_floods(struct world *w)
 static void answered(struct end *e, const uint8_t *p, uint32_t len)
 {
 	struct stranger *s = e->stranger;
-	uint8_t data[CV_DATA_HEAD + 9];
+	uint8_t data[CV_DATA_HEAD + 2 + 9];
 	if (!s->ids || len != CV_PLAIN_RESPONSE_SIZE ||
 		p[0] != CV_PACKET_PLAIN_RESPONSE)
 		return;
 	cv_head_put(data, CV_PACKET_PLAIN_DATA, cv_get64(p + 8));
 	cv_put64(data + 8, 0);
+	/* perhaps a place that no session has */
 	cv_frame_put(data + CV_DATA_HEAD,
+		&(struct cv_frame){ .type = CV_FRAME_LINK,
+			.value = below(&e->conn->w->rng, 40) });
+	cv_frame_put(data + CV_DATA_HEAD + 2,
 		&(struct cv_frame){ .type = CV_FRAME_PING });
 	say(e, data, sizeof data);
 	if (--s->ids)

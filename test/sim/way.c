@@ -20,23 +20,37 @@ static struct host *client_of(struct host *h, const struct cv_session *s)
 	return NULL;
 }
 
+/* note the session's connections; whether one of them was noted before */
+static bool same_links(struct way *way, struct cv_session *s)
+{
+	uint32_t was[LINKS];
+	bool same = false;
+	memcpy(was, way->link, sizeof was);
+	memset(way->link, 0, sizeof way->link);
+	for (struct cv_path *p = NULL; (p = cv_path_next(s, p));) {
+		uint32_t *serial = &way->link[cv_path_number(p)];
+		if (!p->ready)
+			continue;
+		*serial = CV_CONTAINER(p->link, struct end, link)->conn->serial;
+		for (unsigned i = 0; i < LINKS; i++)
+			same |= was[i] == *serial;
+	}
+	return same;
+}
+
 static void watch(struct host *h, struct cv_session *s)
 {
 	struct host *c = client_of(h, s);
 	if (!c)
 		return;
 	struct way *way = &h->w->model->way[c->no][h->no == 0];
-	uint32_t serial =
-		s->link ? CV_CONTAINER(s->link, struct end, link)->conn->serial
-			: 0;
-	bool up = cv_session_up(s);
-	if (up && (!way->is_up || way->link != serial)) {
+	bool up = cv_session_up(s), same = same_links(way, s);
+	if (up && (!way->is_up || !same)) {
 		way->up = grown(
 			way->up, way->ups, &way->up_room, sizeof(*way->up));
 		way->up[way->ups++] = h->w->now;
 	}
 	way->is_up = up;
-	way->link = serial;
 }
 
 void model_watch(struct host *h)
@@ -46,7 +60,17 @@ void model_watch(struct host *h)
 		watch(h, CV_CONTAINER(l, struct cv_session, all));
 }
 
-/* after a flush a queue is what a blocked link or none leaves in it */
+static bool some_link_is_free(struct cv_session *s)
+{
+	struct cv_path *p = NULL;
+	while ((p = cv_path_next(s, p))) {
+		if (p->ready && !p->link->blocked)
+			return true;
+	}
+	return false;
+}
+
+/* after a flush a queue is what blocked links or none leave in it */
 void model_queues(struct host *h)
 {
 	struct cv_list *all = &h->node.sessions;
@@ -55,6 +79,10 @@ void model_queues(struct host *h)
 		if (s->txq.q.bytes > QUEUE_BYTES)
 			broken(h->w, "host %u: %zu bytes in a queue", h->no,
 				s->txq.q.bytes);
+		if (cv_session_up(s) && s->txq.q.head && !s->bound &&
+			some_link_is_free(s))
+			broken(h->w, "host %u: it waits with a link free",
+				h->no);
 		if (!cv_session_up(s) && s->txq.q.count > HELD)
 			broken(h->w, "host %u: %u packets are held", h->no,
 				s->txq.q.count);
@@ -62,14 +90,6 @@ void model_queues(struct host *h)
 			broken(h->w, "host %u: %u buffers of control frames",
 				h->no, s->ctl.count);
 	}
-}
-
-static void forget(struct way *way)
-{
-	way->instance = 0;
-	way->pasts = 0;
-	way->run = 0;
-	way->unsure = false;
 }
 
 void way_stopped(struct host *h)
@@ -80,32 +100,31 @@ void way_stopped(struct host *h)
 		if (h->no != 0 && h->no != i)
 			continue;
 		way[h->no == 0].is_up = false;
-		forget(&way[h->no != 0]);
 	}
 }
 
 /* least of the seconds that began at @since or later */
-static int64_t least(const struct way *way, cv_time since, int64_t n)
+static int64_t least(const struct pace *pace, cv_time since, int64_t n)
 {
-	for (size_t i = way->pasts; i-- && way->past[i].second >= since;) {
-		if (way->past[i].took < n)
-			n = way->past[i].took;
+	for (size_t i = pace->pasts; i-- && pace->past[i].second >= since;) {
+		if (pace->past[i].took < n)
+			n = pace->past[i].took;
 	}
 	return n;
 }
 
-static void remember(struct way *way, cv_time now, int64_t took)
+static void remember(struct pace *pace, cv_time now, int64_t took)
 {
 	cv_time second = now - now % CV_SEC(1);
-	struct past *last = way->pasts ? &way->past[way->pasts - 1] : NULL;
+	struct past *last = pace->pasts ? &pace->past[pace->pasts - 1] : NULL;
 	if (last && last->second == second) {
 		if (took < last->took)
 			last->took = took;
 		return;
 	}
-	way->past = grown(
-		way->past, way->pasts, &way->past_room, sizeof(*way->past));
-	way->past[way->pasts++] = (struct past){ second, took };
+	pace->past = grown(
+		pace->past, pace->pasts, &pace->past_room, sizeof(*pace->past));
+	pace->past[pace->pasts++] = (struct past){ second, took };
 }
 
 static cv_time ago(cv_time now, cv_time t)
@@ -117,19 +136,20 @@ static cv_time ago(cv_time now, cv_time t)
  * The window of the measurement is one to two minutes, so between "late for
  * any window" and "late for none" a node may go either way.
  */
-static void judge(struct end *e, struct way *way, int64_t limit, uint64_t late)
+static void judge(
+	struct end *e, struct pace *pace, int64_t limit, uint64_t late)
 {
 	struct world *w = e->host->w;
 	struct current *c = &w->model->cur;
 	cv_time now = w->now;
 	int64_t took = (int64_t)(now - c->tag.stamp);
-	int64_t one = least(way, ago(now, CV_SKEW_WINDOW), took);
+	int64_t one = least(pace, ago(now, CV_SKEW_WINDOW), took);
 	int64_t two =
-		least(way, ago(now, 2 * CV_SKEW_WINDOW + CV_SEC(1)), took);
+		least(pace, ago(now, 2 * CV_SKEW_WINDOW + CV_SEC(1)), took);
 	bool surely = took - one > limit, maybe = took - two > limit;
-	remember(way, now, took);
+	remember(pace, now, took);
 	if (!surely && maybe && !late && !c->delivered) {
-		way->unsure = true;
+		pace->unsure = true;
 		return;
 	}
 	if (!maybe && late)
@@ -138,15 +158,15 @@ static void judge(struct end *e, struct way *way, int64_t limit, uint64_t late)
 			"%lld",
 			e->host->no, (long long)took, (long long)two);
 	if (!surely && !late) {
-		way->run = 0;
+		pace->run = 0;
 		return;
 	}
-	if (!way->run)
-		way->run = now;
-	if (now - way->run > CV_LATE_RUN) {
+	if (!pace->run)
+		pace->run = now;
+	if (now - pace->run > CV_LATE_RUN) {
 		/* a slower path: measured anew from the next packet on */
-		way->pasts = 0;
-		way->run = 0;
+		pace->pasts = 0;
+		pace->run = 0;
 	} else if (c->delivered) {
 		broken(w, "host %u: delivered %lld us late", e->host->no,
 			(long long)(took - one));
@@ -163,18 +183,10 @@ void check_late(struct end *e, uint64_t late)
 	struct host *c = s ? client_of(h, s) : NULL;
 	if (!c)
 		return;
-	struct host *sender = h->no ? w->host[0] : h;
-	struct way *way = &w->model->way[c->no][h->no != 0];
-	if (!h->no)
-		sender = c;
+	struct host *sender = h->no ? w->host[0] : c;
 	if (s->instance != sender->node.instance || !sender->running)
 		return;
-	/* another life or another path of the sender is measured anew */
-	if (way->instance != s->instance || way->measured != e->conn->serial) {
-		forget(way);
-		way->instance = s->instance;
-		way->measured = e->conn->serial;
-	}
-	if (!way->unsure)
-		judge(e, way, (int64_t)sender->max_age * CV_LATE_FACTOR, late);
+	if (!e->pace.unsure)
+		judge(e, &e->pace, (int64_t)sender->max_age * CV_LATE_FACTOR,
+			late);
 }

@@ -138,28 +138,53 @@ cv_time host_now(const struct host *h)
 	return h->w->now + h->offset;
 }
 
-/* a session is where its link is, and a link knows its session */
+static void check_path(
+	struct host *h, struct cv_session *s, const struct cv_path *p)
+{
+	struct cv_node *n = &h->node;
+	struct cv_list *k = n->links.next;
+	while (k != &n->links && k != &p->link->all)
+		k = k->next;
+	if (k == &n->links)
+		broken(h->w, "host %u: a session has a link that is gone",
+			h->no);
+	else if (p->link->session != s || p->link->path != p)
+		broken(h->w, "host %u: a link forgot its session", h->no);
+	else if (!net_honest(p->link) && !h->w->cfg.plain)
+		broken(h->w, "a stranger has a session");
+	else if (cv_path_number(p) >= (s->cur ? s->cur->links : 1))
+		broken(h->w, "host %u: a link has a place that is none", h->no);
+	else if (!h->no && net_life(p->link) &&
+		 net_life(p->link) != s->instance)
+		broken(h->w, "the server kept a link of another life");
+}
+
+/* what a session does not have any more is closed, and not only forgotten */
+static void check_homeless(struct host *h)
+{
+	struct cv_list *all = &h->node.links;
+	for (struct cv_list *l = all->next; l != all; l = l->next) {
+		struct cv_link *k = CV_CONTAINER(l, struct cv_link, all);
+		if (k->session && !k->path)
+			broken(h->w, "host %u: a link is in nobody's place",
+				h->no);
+	}
+}
+
+/* a session is where its links are, and a link knows its session */
 static void check_links(struct host *h)
 {
 	struct cv_node *n = &h->node;
 	for (struct cv_list *l = n->sessions.next; l != &n->sessions;
 		l = l->next) {
 		struct cv_session *s = CV_CONTAINER(l, struct cv_session, all);
-		if (!s->link)
-			continue;
-		struct cv_list *k = n->links.next;
-		while (k != &n->links && k != &s->link->all)
-			k = k->next;
-		if (k == &n->links)
-			broken(h->w,
-				"host %u: a session has a link that is gone",
+		for (struct cv_path *p = NULL; (p = cv_path_next(s, p));)
+			check_path(h, s, p);
+		if (s->ready > h->w->cfg.links)
+			broken(h->w, "host %u: a session has too many links",
 				h->no);
-		else if (s->link->session != s)
-			broken(h->w, "host %u: a link forgot its session",
-				h->no);
-		else if (!net_honest(s->link) && !h->w->cfg.plain)
-			broken(h->w, "a stranger has a session");
 	}
+	check_homeless(h);
 }
 
 void host_turn(struct host *h)
@@ -215,6 +240,8 @@ static void add_session(struct host *h, struct host *peer)
 	if (w->cfg.psk)
 		memset(s->psk, 0x5a + (int)(h->no + peer->no), CV_KEY);
 	s->dials = h->no != 0;
+	if (s->dials)
+		s->allowed = w->cfg.links;
 	if (h->no)
 		h->session = s;
 }
@@ -245,7 +272,6 @@ void host_start(struct host *h)
 	if (!w->cfg.plain && cv_node_set_key(n, h->priv))
 		abort();
 	h->running = true;
-	h->was_up[0] = h->was_up[1] = false;
 	for (unsigned i = 1; i < w->hosts; i++) {
 		if (h->no == 0 && !w->cfg.plain)
 			add_session(h, w->host[i]);

@@ -15,6 +15,7 @@
 enum {
 	CLIENTS = 4, /* most clients of one server */
 	CONVS = 24,  /* most local programs of a client */
+	LINKS = 4,   /* most links of a session */
 };
 
 /** enum fault - what can go wrong; each seed switches some of it on */
@@ -59,7 +60,7 @@ struct event {
 /** struct config - what a seed draws before it begins */
 struct config {
 	bool plain, psk;
-	unsigned clients, convs;
+	unsigned clients, convs, links;
 	cv_time troubled; /* length of the phase with faults */
 	cv_time pause;    /* mean time between two faults */
 	cv_time gap;      /* mean time between two sends of a program */
@@ -73,8 +74,11 @@ struct config {
 	bool deaf; /* programs go on behind a blocked link */
 };
 
-/** struct dialer - connects a client's session, as link/dial.c does */
+/** struct dialer - fills one place of a client's session, as link/dial.c does
+ */
 struct dialer {
+	struct host *host;
+	unsigned number;
 	struct event wait, done;
 	struct cv_backoff backoff;
 	bool busy;
@@ -98,12 +102,8 @@ struct host {
 	cv_time ticked;
 	struct cv_list ends;        /* its connections */
 	struct cv_session *session; /* a client's, to the server */
-	struct dialer dialer;
+	struct dialer dialer[LINKS];
 	struct local *local;
-	/* per direction of a client (0: away from it), seen from outside */
-	bool was_up[2];
-	uint32_t was_link[2];
-	uint64_t was_instance[2];
 };
 
 /** struct tape - a record that passed by */

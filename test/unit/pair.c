@@ -34,11 +34,17 @@ static void close_end(struct cv_link *link, const char *why)
 	cv_node_link_down(&e->side->node, link, e->pair->now);
 }
 
+static void gauge(struct cv_link *link, struct cv_gauge *g)
+{
+	g->mending = CV_CONTAINER(link, struct end, link)->mending;
+}
+
 static const struct cv_link_ops link_ops = {
 	.name = "wire",
 	.flags = CV_LINK_RELIABLE,
 	.flush = flush,
 	.close = close_end,
+	.gauge = gauge,
 };
 
 /* --- edges --- */
@@ -156,6 +162,8 @@ int pair_session(struct pair *p, int i)
 	if (!x->s)
 		return CULVERT_ENOMEM;
 	x->s->dials = i == A;
+	if (i == A) /* as many as are dialled */
+		x->s->allowed = 1;
 	strcpy(x->s->name, i == A ? "b" : "a");
 	return 0;
 }
@@ -241,7 +249,7 @@ void pair_restart(struct pair *p, int i)
 
 /* --- wires --- */
 
-struct wire *pair_wire(struct pair *p, struct cv_session *s)
+struct wire *pair_join(struct pair *p, struct cv_session *s, unsigned number)
 {
 	struct wire *w = p->wire;
 	while (w->end[A].open || w->end[B].open || w->end[A].out.head ||
@@ -257,12 +265,18 @@ struct wire *pair_wire(struct pair *p, struct cv_session *s)
 		e->far = &w->end[!i];
 		e->open = true;
 		e->link.ops = &link_ops;
+		e->link.number = number;
 		e->link.local = pair_client(1000u + (unsigned)i);
 		e->link.remote = pair_client(1001u - (unsigned)i);
 	}
 	cv_node_link_up(&p->side[B].node, &w->end[B].link, NULL, p->now);
 	cv_node_link_up(&p->side[A].node, &w->end[A].link, s, p->now);
 	return w;
+}
+
+struct wire *pair_wire(struct pair *p, struct cv_session *s)
+{
+	return pair_join(p, s, 0);
 }
 
 struct wire *pair_up(struct pair *p)

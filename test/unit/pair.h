@@ -30,6 +30,7 @@ struct end {
 	bool open;          /* the node knows it */
 	bool closing;       /* the far end is gone */
 	const char *why;    /* of its node, when it closed */
+	bool mending;       /* what its gauge says */
 };
 
 struct wire {
@@ -98,6 +99,9 @@ void pair_restart(struct pair *, int side);
 
 /** pair_wire() - a new connection from A to B; @s: dialled for it, or NULL */
 struct wire *pair_wire(struct pair *, struct cv_session *s);
+
+/** pair_join() - the same for the place @number of @s */
+struct wire *pair_join(struct pair *, struct cv_session *s, unsigned number);
 
 /** pair_up() - a wire, and the handshake done on it */
 struct wire *pair_up(struct pair *);

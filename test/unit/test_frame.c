@@ -205,7 +205,7 @@ static void test_unknown_types(void **state)
 	struct cv_frame f;
 	(void)state;
 	for (unsigned type = 0; type < 256; type++) {
-		bool known = type <= 4 || (type >= 8 && type <= 0x0a) ||
+		bool known = type <= 5 || (type >= 8 && type <= 0x0a) ||
 			     type == 0x10;
 		p[0] = (uint8_t)type;
 		assert_int_equal(

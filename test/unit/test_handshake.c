@@ -118,9 +118,9 @@ static void gives_up(struct pair *p, int side, enum cv_drop why)
 	assert_non_null(strstr(w->end[A].why, "no answer to the handshake"));
 	assert_false(w->end[B].open);
 	assert_int_equal(p->side[A].s->stats.handshakes_failed, 1);
-	assert_int_equal(p->side[A].s->failures, 1);
+	assert_int_equal(p->side[A].s->path->failures, 1);
 	assert_false(cv_session_up(p->side[A].s));
-	assert_null(p->side[B].s ? p->side[B].s->link : NULL);
+	assert_null(p->side[B].s ? p->side[B].s->path->link : NULL);
 }
 
 static void test_wrong_key(void **state)
@@ -183,7 +183,7 @@ static void test_does_not_accept(void **state)
 	gives_up(p, B, CV_DROP_UNKNOWN_PEER);
 	p->side[B].node.accepts = p->side[B].node.draining = true;
 	p->side[B].node.stats.drop[CV_DROP_UNKNOWN_PEER] = 0;
-	p->side[A].s->failures = 0;
+	p->side[A].s->path->failures = 0;
 	p->side[A].s->stats.handshakes_failed = 0;
 	gives_up(p, B, CV_DROP_UNKNOWN_PEER);
 	pair_free(p);
@@ -227,7 +227,7 @@ static void test_replayed_initiation(void **state)
 		CV_DROP_STALE_HELLO);
 	pair_settle(p);
 	assert_ptr_equal(p->side[B].s->cur, cur);
-	assert_ptr_equal(p->side[B].s->link, &WIRE(p)->end[B].link);
+	assert_ptr_equal(p->side[B].s->path->link, &WIRE(p)->end[B].link);
 	finish(p);
 }
 
@@ -251,7 +251,7 @@ static void test_delayed_initiation(void **state)
 		0);
 	pair_settle(p);
 	assert_ptr_equal(p->side[B].s->cur, cur);
-	assert_ptr_equal(p->side[B].s->link, &WIRE(p)->end[B].link);
+	assert_ptr_equal(p->side[B].s->path->link, &WIRE(p)->end[B].link);
 	/* A did not ask over that wire */
 	assert_int_equal(pair_drop(p, A, CV_DROP_UNKNOWN_INDEX), 1);
 	assert_true(cv_session_up(p->side[A].s));

@@ -32,7 +32,7 @@ static void test_dials_when_wanted(void **state)
 	pair_cut(p, w);
 	assert_int_equal(a->dials, 2);
 	assert_int_equal(p->side[B].dials, 0); /* B has no endpoint */
-	assert_int_equal(a->s->failures, 0);
+	assert_int_equal(a->s->path->failures, 0);
 	pair_free(p);
 }
 
@@ -41,7 +41,7 @@ static void test_draining_dials_no_more(void **state)
 	struct pair *p = pair_new(false);
 	(void)state;
 	struct wire *w = pair_up(p);
-	cv_node_drain(&p->side[A].node, p->now);
+	cv_node_drain(&p->side[A].node);
 	pair_cut(p, w);
 	assert_int_equal(p->side[A].dials, 0);
 	pair_free(p);
@@ -55,13 +55,13 @@ static void test_rtt(void **state)
 	struct wire *w = pair_wire(p, p->side[A].s);
 	pair_run(p, p->now + CV_MS(100));
 	assert_true(cv_session_up(p->side[A].s));
-	assert_int_equal(p->side[A].s->rtt, CV_MS(60));
+	assert_int_equal(p->side[A].s->path->rtt, CV_MS(60));
 	p->delay = CV_MS(5);
 	pair_run(p, p->now + CV_HEARTBEAT + CV_SEC(1));
 	/* B's PING was earlier, and spared A its own */
-	assert_int_equal(p->side[B].s->rtt, CV_MS(10));
+	assert_int_equal(p->side[B].s->path->rtt, CV_MS(10));
 	pair_cut(p, w);
-	assert_int_equal(p->side[A].s->rtt, 0);
+	assert_int_equal(p->side[A].s->path->rtt, 0);
 	pair_free(p);
 }
 
@@ -94,7 +94,7 @@ static void test_silent_peer_is_given_up(void **state)
 	pair_run(p, began + CV_DEAD + CV_MS(1));
 	for (int i = 0; i < 2; i++) {
 		assert_false(w->end[i].open);
-		assert_null(p->side[i].s->link);
+		assert_null(p->side[i].s->path->link);
 	}
 	assert_string_equal(w->end[A].why, "the peer fell silent");
 	assert_int_equal(p->side[A].dials, 1);
@@ -121,7 +121,7 @@ static void test_moves_to_a_new_link(void **state)
 	assert_false(old->end[A].open || old->end[B].open);
 	assert_non_null(strstr(old->end[A].why, "another link"));
 	assert_null(strstr(p->side[A].mem.line, "two nodes"));
-	assert_ptr_equal(p->side[B].s->link, &w->end[B].link);
+	assert_ptr_equal(p->side[B].s->path->link, &w->end[B].link);
 	pair_say(p, f, 11);
 	pair_settle(p);
 	assert_int_equal(p->side[B].edge.dgrams, 2);
@@ -146,7 +146,7 @@ static void test_one_key_for_two(void **state)
 		struct wire *w = pair_wire(p, p->side[A].s);
 		old->end[B].closing = false; /* it is not the one that moved */
 		pair_settle(p);
-		assert_ptr_equal(p->side[B].s->link, &w->end[B].link);
+		assert_ptr_equal(p->side[B].s->path->link, &w->end[B].link);
 		/* "peer up", and a warning in front of it */
 		assert_int_equal(p->side[B].mem.lines - lines,
 			age < CV_LINK_YOUNG ? 2 : 1);
@@ -164,18 +164,18 @@ static void test_link_that_fails_at_once(void **state)
 		struct wire *w = pair_wire(p, p->side[A].s);
 		pair_run(p, p->now + CV_MS(10));
 		pair_cut(p, w);
-		assert_int_equal(p->side[A].s->failures, i);
+		assert_int_equal(p->side[A].s->path->failures, i);
 		assert_int_equal(p->side[A].dials, i);
 	}
 	p->tap = NULL;
 	struct wire *w = pair_up(p);
 	pair_run(p, p->now + CV_LINK_YOUNG - 1);
 	pair_cut(p, w); /* it came up, but did not last */
-	assert_int_equal(p->side[A].s->failures, CV_YOUNG_FAILURES);
+	assert_int_equal(p->side[A].s->path->failures, CV_YOUNG_FAILURES);
 	w = pair_up(p);
 	pair_run(p, p->now + CV_LINK_YOUNG);
 	pair_cut(p, w);
-	assert_int_equal(p->side[A].s->failures, 0);
+	assert_int_equal(p->side[A].s->path->failures, 0);
 	pair_free(p);
 }
 
@@ -209,7 +209,7 @@ static void test_goodbye(void **state)
 	struct cv_end *back = p->side[B].edge.last;
 	/* CLOSE goes behind what is queued */
 	pair_send(p, back, "x", 1, 1);
-	cv_node_drain(&p->side[B].node, p->now);
+	cv_node_drain(&p->side[B].node);
 	assert_false(cv_node_drained(&p->side[B].node));
 	pair_send(p, back, "y", 1, 1);
 	pair_settle(p);
@@ -406,16 +406,16 @@ static void test_two_sessions_on_one_link(void **state)
 		assert_non_null(s[who]);
 	}
 	assert_int_equal(data_of(p, w, s[1]), 0);
-	assert_ptr_equal(s[1]->link, &w->end[B].link);
+	assert_ptr_equal(s[1]->path->link, &w->end[B].link);
 	/* the link is the first one's */
 	assert_int_equal(data_of(p, w, s[2]), CV_DROP_STRANGER);
 	p->now += CV_INIT_INTERVAL;
 	plain_init(p, w, 2, CV_DROP_STRANGER);
-	assert_null(s[2]->link);
+	assert_null(s[2]->path->link);
 	pair_cut(p, w);
 	/* nobody remembers a link that is gone */
-	assert_null(s[1]->link);
-	assert_null(s[2]->link);
+	assert_null(s[1]->path->link);
+	assert_null(s[2]->path->link);
 	pair_run(p, p->now + CV_SEC(60));
 	pair_free(p);
 }

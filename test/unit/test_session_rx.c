@@ -14,7 +14,7 @@ static void inject(struct pair *p, const void *frames, size_t len)
 	memcpy(cv_buf_data(b), frames, len);
 	b->len = (uint32_t)len;
 	cv_bufq_push(&a->s->ctl, b);
-	cv_node_dirty(&a->node, a->s->link);
+	cv_node_dirty(&a->node, a->s->path->link);
 	pair_settle(p);
 }
 
@@ -126,10 +126,10 @@ static void test_ping(void **state)
 	inject_frame(p, &f);
 	assert_true(answer(p, CV_FRAME_PONG)->value == f.value);
 	/* a PONG that answers nothing says nothing of the way */
-	p->side[B].s->rtt = 7;
+	p->side[B].s->path->rtt = 7;
 	f.type = CV_FRAME_PONG;
 	inject_frame(p, &f);
-	assert_int_equal(p->side[B].s->rtt, 7);
+	assert_int_equal(p->side[B].s->path->rtt, 7);
 	assert_int_equal(pair_drops(p, B), 0);
 	finish(p);
 }
@@ -443,7 +443,7 @@ static void test_random_frames(void **state)
 				(uint8_t)rnd(&p->seed);
 		inject(p, bytes, len);
 		p->now += 100;
-		if (!p->side[A].s->link) /* it said CLOSE */
+		if (!p->side[A].s->path->link) /* it said CLOSE */
 			pair_up(p);
 	}
 	assert_true(p->side[B].edge.opens > 1000);
@@ -452,7 +452,7 @@ static void test_random_frames(void **state)
 	/* an honest flow still works */
 	pair_run(p, p->now + CV_SEC(500));
 	uint64_t was = p->side[B].edge.dgrams;
-	p->side[B].s->late.known = false;
+	p->side[B].s->path->late.known = false;
 	pair_say(p, pair_open(p, 2, TARGET), 10);
 	pair_settle(p);
 	pair_say(p, pair_open(p, 2, TARGET), 10);

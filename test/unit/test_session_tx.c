@@ -498,13 +498,13 @@ static void test_control_goes_first(void **state)
 	pair_block(&w->end[A]);
 	say(p, f, &c, 1000);
 	cv_session_control(p->side[A].s, &ping, p->now);
-	struct cv_buf *b = cv_session_output(p->side[A].s, p->now);
+	struct cv_buf *b = cv_session_output(p->side[A].s->path, p->now);
 	assert_int_equal(b->len, CV_DATA_HEAD + 5 + 9 + CV_TAG);
 	cv_buf_free(&p->side[A].node.pool, b);
-	b = cv_session_output(p->side[A].s, p->now);
+	b = cv_session_output(p->side[A].s->path, p->now);
 	assert_true(b->len > 1000);
 	cv_buf_free(&p->side[A].node.pool, b);
-	assert_null(cv_session_output(p->side[A].s, p->now));
+	assert_null(cv_session_output(p->side[A].s->path, p->now));
 	pair_free(p);
 }
 

@@ -58,8 +58,9 @@ static uint32_t sum(const uint8_t *p, size_t n)
 
 static uint8_t bytes[CV_FRAMES_MAX];
 
-/* limits of put() that ask for cv_txq_hold(), with and without an OPEN */
-enum { HOLD = 2, HOLD_OPEN = 3 };
+/* limits of put() that ask for cv_txq_hold(), with and without an OPEN, or for
+   cv_txq_put_open() */
+enum { HOLD = 2, HOLD_OPEN = 3, PUT_OPEN = 4 };
 
 static uint64_t put_frame(
 	struct fix *f, const struct cv_frame *t, uint32_t limit)
@@ -68,6 +69,8 @@ static uint64_t put_frame(
 		.kind = 2,
 		.len = (uint32_t)rnd_below(&f->seed, CV_TARGET_MAX + 1),
 		.data = bytes };
+	if (limit == PUT_OPEN)
+		return cv_txq_put_open(&f->q, &f->pool, &open, t, f->now);
 	if (limit != HOLD && limit != HOLD_OPEN)
 		return cv_txq_put(&f->q, &f->pool, t, limit, f->now);
 	return cv_txq_hold(
@@ -112,7 +115,7 @@ static void look(struct fix *f, struct cv_buf *b)
 {
 	uint8_t *p = cv_buf_data(b), *end = cv_buf_end(b);
 	struct cv_frame t;
-	uint32_t n = 0;
+	uint32_t n = 0, opens = 0;
 	assert_true(b->len <= CV_FRAMES_MAX);
 	assert_true(b->off + b->len + CV_TAILROOM <= b->cap);
 	assert_int_equal(cv_frame_next(&p, end, &t), 1);
@@ -123,12 +126,15 @@ static void look(struct fix *f, struct cv_buf *b)
 		if (t.type == CV_FRAME_DGRAM) {
 			n += (uint32_t)cv_frame_count(&t);
 			see(f, &t, b->time);
-		} else if (t.type != CV_FRAME_OPEN) {
-			assert_int_equal(t.type, CV_FRAME_CLOSE);
+		} else {
+			assert_int_equal(t.type, CV_FRAME_OPEN);
+			opens++;
 		}
 	}
 	assert_int_equal(r, 0);
 	assert_int_equal(n, b->dgrams);
+	assert_int_equal(opens, b->frames);
+	assert_true(opens <= CV_PACKET_OPENS);
 	cv_buf_free(&f->pool, b);
 }
 
@@ -157,14 +163,12 @@ static void do_something(struct fix *f)
 	uint32_t limit =
 		rnd_below(&f->seed, 2) ? CV_PACKET_MAX : CV_CHUNK_BLOCKED;
 	uint64_t flow = 2 * rnd_below(&f->seed, 3);
-	struct cv_frame end = { .type = CV_FRAME_CLOSE };
 	switch (rnd_below(&f->seed, 12)) {
 	case 0:
 		assert_int_equal(put(f, flow, seg, len, HOLD_OPEN), 0);
 		break;
 	case 1:
-		assert_int_equal(
-			cv_txq_frame(&f->q, &f->pool, &end, f->now), 0);
+		assert_int_equal(put(f, flow, seg, len, PUT_OPEN), 0);
 		break;
 	case 2:
 	case 3:
@@ -268,7 +272,6 @@ static void test_taken_chunk_is_left_alone(void **state)
 static void test_no_buffer(void **state)
 {
 	struct fix *f = *state;
-	struct cv_frame x = { .type = CV_FRAME_CLOSE, .data = bytes };
 	f->mem.fail_at = 2;
 	assert_int_equal(put(f, 2, 1000, 65000, CV_PACKET_MAX), 0);
 	assert_int_equal(put(f, 2, 1000, 65000, CV_PACKET_MAX), 65);
@@ -280,8 +283,7 @@ static void test_no_buffer(void **state)
 	assert_int_equal(put(f, 2, 7, 50, CV_PACKET_MAX), 8);
 	assert_int_equal(put(f, 2, 7, 50, HOLD), 8);
 	assert_int_equal(put(f, 2, 0, 0, HOLD_OPEN), 1);
-	assert_int_equal(
-		cv_txq_frame(&f->q, &f->pool, &x, f->now), CULVERT_ENOMEM);
+	assert_int_equal(put(f, 2, 7, 50, PUT_OPEN), 8);
 	take_all(f);
 }
 
