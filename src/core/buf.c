@@ -35,6 +35,13 @@ void cv_pool_clear(struct cv_pool *p)
 	give_back(p, &p->large, &p->nlarge, p->nlarge);
 }
 
+bool cv_pool_scarce(const struct cv_pool *p)
+{
+	size_t idle = p->nlarge * (sizeof(struct cv_buf) + LARGE) +
+		      p->nsmall * (sizeof(struct cv_buf) + SMALL);
+	return p->bytes - idle > p->max / 4 * 3;
+}
+
 static struct cv_buf *get(
 	struct cv_pool *p, struct cv_buf **list, unsigned *n, uint32_t cap)
 {

@@ -61,6 +61,9 @@ void cv_buf_free(struct cv_pool *, struct cv_buf *);
  */
 bool cv_pool_trim(struct cv_pool *);
 
+/** cv_pool_scarce() - three quarters of the ceiling are in use */
+bool cv_pool_scarce(const struct cv_pool *);
+
 static inline uint8_t *cv_buf_data(struct cv_buf *b)
 {
 	return b->data + b->off;

@@ -54,7 +54,7 @@ static void say(struct cv_frames_port *p, enum culvert_log_level level,
 
 static void lost(struct cv_framed *c, const char *why)
 {
-	say(port_of(c), c->strange ? CULVERT_WARN : CULVERT_DEBUG,
+	say(port_of(c), c->refused ? CULVERT_WARN : CULVERT_DEBUG,
 		&conn_of(c)->from, why ? why : "closed by the other end");
 }
 

@@ -4,6 +4,10 @@
 #include <string.h>
 #include <sys/socket.h>
 
+/* of a frame that may always wait for its rest; who sends halves of longer ones
+   over many connections must not have the memory of all */
+enum { LITTLE = 2048 };
+
 static struct cv_framed *framed_of(struct cv_stream *s)
 {
 	return CV_CONTAINER(s, struct cv_framed, stream);
@@ -86,6 +90,14 @@ static void deliver(struct cv_framed *c, struct cv_frame *train, cv_time now)
 	cv_flow_send(node_of(c), c->end, train, now);
 }
 
+static const char *refuse(
+	struct cv_framed *c, enum cv_drop drop, const char *why)
+{
+	c->refused = true;
+	node_of(c)->stats.drop[drop]++;
+	return why;
+}
+
 static const char *input(struct cv_stream *s, uint8_t **p, uint8_t *end)
 {
 	struct cv_framed *c = framed_of(s);
@@ -102,11 +114,12 @@ static const char *input(struct cv_stream *s, uint8_t **p, uint8_t *end)
 		now = cv_now();
 	}
 	count_too_big(c, too_big);
-	if (r >= 0)
-		return NULL;
-	c->strange = true;
-	node_of(c)->stats.drop[CV_DROP_MALFORMED]++;
-	return why;
+	if (r < 0)
+		return refuse(c, CV_DROP_MALFORMED, why);
+	if (!r && end - *p > LITTLE && cv_pool_scarce(&node_of(c)->pool))
+		return refuse(c, CV_DROP_FLOOD,
+			"half of a long frame, and memory is scarce");
+	return NULL;
 }
 
 static void writable(struct cv_stream *s)

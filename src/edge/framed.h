@@ -42,7 +42,7 @@ struct cv_framed {
 	struct cv_list all, dirty, slow;
 	struct cv_list waiters;
 	bool up;
-	bool strange; /* the other end speaks something else */
+	bool refused; /* what it says is none of our frames, or too much */
 	bool begun;   /* a frame was written since it is up */
 };
 

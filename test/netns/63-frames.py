@@ -274,6 +274,26 @@ with Scene("63", __doc__) as s:
         tight.kill()
         target.drain()
 
+    with s.check("halves of long frames on many connections leave memory for "
+                 "the others"):
+        poor = serve("--memory", "4", name="poor", port=LINK + 10)
+        d = Client(a, b.v4, LINK + 10)
+        passes(d)
+        halves = [Client(a, b.v4, LINK + 10) for _ in range(100)]
+        for h in halves:
+            with contextlib.suppress(OSError):
+                h.write(frame(bytes(60000))[:50000])
+        poor.said("memory is scarce")
+        for size in (1, 500, 1400):
+            d.write(frame(bytes(size))[:-1])
+            d.write(bytes(1))
+            equal(target.recv(), bytes(size))
+        passes(d, bytes(2000))
+        for h in (*halves, d):
+            h.close()
+        until(lambda: poor.show()["flows"] == 0, "all flows ended")
+        poor.kill()
+
     with s.check("a new configuration: connections stay, or end if they "
                  "would reach something else"):
         text = f"""[Serve]

@@ -170,6 +170,27 @@ static void test_queue(void **state)
 	finish(&f);
 }
 
+static void test_scarce(void **state)
+{
+	struct mem mem;
+	struct cv_env env = mem_env(&mem, 1);
+	struct cv_pool p;
+	struct cv_buf *b[16];
+	int n = 0;
+	(void)state;
+	cv_pool_init(&p, &env, 16 * CV_FRAMES_MAX);
+	while (!cv_pool_scarce(&p))
+		assert_non_null(b[n++] = cv_buf_large(&p));
+	assert_in_range(n, 12, 13);
+	/* what is kept for later is not in use */
+	cv_buf_free(&p, b[--n]);
+	assert_false(cv_pool_scarce(&p));
+	while (n)
+		cv_buf_free(&p, b[--n]);
+	cv_pool_clear(&p);
+	assert_int_equal(mem.blocks, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -179,6 +200,7 @@ int main(void)
 		cmocka_unit_test(test_no_memory),
 		cmocka_unit_test(test_trim),
 		cmocka_unit_test(test_queue),
+		cmocka_unit_test(test_scarce),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
