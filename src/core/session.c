@@ -122,9 +122,10 @@ void cv_session_ready(struct cv_session *s, cv_time now)
 			*s->name ? s->name : "-", s->link->ops->name,
 			cv_addr_format(&s->link->remote, at));
 	}
-	if (!s->ready)
-		changed(s);
+	bool news = !s->ready;
 	s->ready = true;
+	if (news)
+		changed(s);
 	cv_session_open_pinned(s);
 	cv_node_dirty(s->node, s->link);
 }
@@ -190,8 +191,8 @@ static void lived(struct cv_session *s, cv_time time)
 
 void cv_session_link_down(struct cv_session *s, cv_time now)
 {
+	bool news = s->ready;
 	if (s->ready) {
-		changed(s);
 		lived(s, now - s->link->up);
 		/* it relies on OPENs that went over this link */
 		cv_session_drop_queue(s, CV_DROP_LINK_LOST);
@@ -204,6 +205,8 @@ void cv_session_link_down(struct cv_session *s, cv_time now)
 	s->ready = false;
 	s->ping_at = 0;
 	s->rtt = 0;
+	if (news)
+		changed(s);
 	cv_handshake_stop(s);
 	cv_session_new_epoch(s);
 	cv_session_schedule(s, now);

@@ -42,6 +42,8 @@ struct cv_loop {
 	struct cv_breath breath;
 	uint8_t *area; /* CV_RX_AREA + CV_PACKET_MAX, shared by all streams */
 	struct cv_resolver *resolver;
+	const int *fds; /* listening sockets that exist, while it is made */
+	size_t nfds;
 	bool no_mptcp; /* the kernel has none, which was said */
 };
 

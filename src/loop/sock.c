@@ -2,6 +2,7 @@
 #include "loop/sock.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
@@ -165,12 +166,44 @@ int cv_sock_stream(struct cv_loop *l, const struct cv_addr *a,
 	return -1;
 }
 
+static bool listens_at(int fd, const struct cv_addr *a)
+{
+	struct sockaddr_storage ss;
+	struct cv_addr is;
+	int listens = 0, type = 0;
+	socklen_t len = sizeof ss, size = sizeof(int);
+	if (getsockname(fd, (struct sockaddr *)&ss, &len) ||
+		getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) ||
+		getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size))
+		return false;
+	cv_sock_from(&ss, &is);
+	return listens && type == SOCK_STREAM && cv_addr_equal(&is, a);
+}
+
+/* a socket that the program was given: ours is another name for it */
+static int given(const struct cv_loop *l, const struct cv_addr *a)
+{
+	for (size_t i = 0; i < l->nfds; i++) {
+		if (!listens_at(l->fds[i], a))
+			continue;
+		int fd = fcntl(l->fds[i], F_DUPFD_CLOEXEC, 0);
+		int flags = fd < 0 ? -1 : fcntl(fd, F_GETFL);
+		if (flags >= 0)
+			fcntl(fd, F_SETFL, flags | O_NONBLOCK);
+		return fd;
+	}
+	return -1;
+}
+
 int cv_sock_listen(struct cv_loop *l, const struct cv_addr *a,
 	const struct cv_url *u, char why[CV_SOCK_WHY])
 {
 	struct sockaddr_storage ss;
 	socklen_t len = cv_sock_addr(a, &ss);
-	int fd = cv_sock_stream(l, a, u, why);
+	int fd = given(l, a);
+	if (fd >= 0)
+		return fd;
+	fd = cv_sock_stream(l, a, u, why);
 	if (fd < 0)
 		return -1;
 	cv_sock_int(fd, SOL_SOCKET, SO_REUSEADDR, 1);
