@@ -423,32 +423,20 @@ size_t culvert_link_output(
 		return 0;
 	struct culvert *c = culvert_of(link);
 	set_now(c, now);
-	size_t n = cv_applink_output(link, data, size);
-	cv_node_flush(&c->loop.node, c->links.now);
-	if (!cv_app_calling(c->app))
-		settle(c);
-	return n;
+	return cv_applink_output(link, data, size);
 }
 
 void culvert_link_close(culvert_link *link)
 {
-	if (!link)
-		return;
-	struct culvert *c = culvert_of(link);
-	cv_applink_free(link);
-	if (!cv_app_calling(c->app))
-		settle(c);
+	if (link)
+		cv_applink_free(link);
 }
 
 uint64_t culvert_deadline(const culvert *c)
 {
 	if (!c || c->loop.ev)
 		return CULVERT_NEVER;
-	const struct cv_node *n = &c->loop.node;
-	if (c->stop_asked || c->wake_asked || !cv_list_empty(&n->dirty_edges))
-		return c->links.now;
-	return cv_earlier(cv_node_deadline(n),
-		n->draining && !c->ended ? c->drain_end : CV_NEVER);
+	return cv_earlier(cv_node_deadline(&c->loop.node), cv_life_deadline(c));
 }
 
 int culvert_tick(culvert *c, uint64_t now)

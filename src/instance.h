@@ -104,6 +104,9 @@ void cv_life_clear(struct culvert *);
 /** cv_life_turn() - what was asked from other threads or by callbacks */
 void cv_life_turn(struct culvert *);
 
+/** cv_life_deadline() - when that has something to do, without a loop */
+cv_time cv_life_deadline(const struct culvert *);
+
 /** cv_life_over() - destroy it if a callback freed it; true if so */
 bool cv_life_over(struct culvert *);
 

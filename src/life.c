@@ -88,6 +88,16 @@ void cv_life_turn(struct culvert *c)
 		end(c);
 }
 
+cv_time cv_life_deadline(const struct culvert *c)
+{
+	const struct cv_node *n = &c->loop.node;
+	bool stopping = n->draining && !c->ended;
+	if (c->stop_asked || c->wake_asked || !cv_list_empty(&n->dirty_edges) ||
+		(stopping && drained(c)))
+		return c->links.now;
+	return stopping ? c->drain_end : CV_NEVER;
+}
+
 bool cv_life_over(struct culvert *c)
 {
 	if (!c->doomed || cv_app_calling(c->app))

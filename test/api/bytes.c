@@ -157,6 +157,7 @@ culvert_flow *pair_open(struct pair *p, const char *target)
 {
 	culvert_flow *flow = NULL;
 	unsigned opened = p->side[A].opened;
+	pair_settle(p);
 	assert_int_equal(culvert_open(p->side[A].node, "b", target, &flow), 0);
 	assert_int_equal(culvert_send(flow, "hello", 5), 0);
 	pair_settle(p);

@@ -424,7 +424,7 @@ static void test_stop(void **state)
 	assert_int_equal(culvert_open(p.side[A].node, "b", "app://x", &other),
 		CULVERT_ESTATE);
 	assert_int_equal(pair_reload(&p, A, ""), CULVERT_ESTATE);
-	pair_settle(&p);
+	pair_run(&p, 0);
 	assert_int_equal(p.side[A].stopped, 1);
 	assert_int_equal(p.side[B].dgrams, 51);
 	assert_int_equal(p.side[B].down, 1);
