@@ -223,7 +223,8 @@ static int make_listen(struct apply *a, unsigned i)
 			*part = (struct cv_part){ .is = c->parts.listen[j].is,
 				.was = (int)j };
 	if (taken(a->parts.listen, i))
-		return no_port(a, t, EADDRINUSE);
+		return cv_refuse(a->diag, CULVERT_EINVAL, t->line,
+			"cannot listen on %s twice", t->text);
 	int err = part->is ? 0 : numeric(a, t, &u, &at);
 	if (!err && !part->is) {
 		part->is = cv_tcp_listen(&c->loop, &at, &u, why);
@@ -263,7 +264,8 @@ static int make_forward(struct apply *a, unsigned i)
 		return err;
 	part->was = find_port(c, &at);
 	if (taken(a->parts.forward, i))
-		return no_port(a, t, EADDRINUSE);
+		return cv_refuse(a->diag, CULVERT_EINVAL, t->line,
+			"cannot listen on %s twice", t->text);
 	part->is = part->was < 0 ? cv_udp_listen(c->udp, &at)
 				 : c->parts.forward[part->was].is;
 	return part->is ? 0 : no_port(a, t, errno);

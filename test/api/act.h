@@ -11,7 +11,7 @@ enum act {
 	ACT_CLOSE,
 	ACT_RELOAD, /* to the text it has, and to one without the peer */
 	ACT_WAKE,
-	ACT_ASK,   /* what only answers, and what is refused here */
+	ACT_ASK, /* what only answers, and what is refused here */
 	ACT_STOP,
 	ACT_FREE,
 	ACTS,

@@ -74,8 +74,8 @@ static void test_states(void **state)
 	assert_int_equal(culvert_tick(p.server.node, 1), CULVERT_ESTATE);
 	assert_true(culvert_deadline(p.server.node) == CULVERT_NEVER);
 	culvert_link *l;
-	assert_int_equal(culvert_link_open(p.server.node, NULL, 1, &l),
-		CULVERT_ESTATE);
+	assert_int_equal(
+		culvert_link_open(p.server.node, NULL, 1, &l), CULVERT_ESTATE);
 	assert_int_equal(culvert_start(p.server.node), 0);
 	assert_int_equal(culvert_start(p.server.node), CULVERT_ESTATE);
 	assert_int_equal(culvert_run(p.server.node), CULVERT_ESTATE);
@@ -162,8 +162,7 @@ static void test_many(void **state)
 		culvert_start(more[i].node);
 		culvert_flow *f;
 		assert_int_equal(
-			culvert_open(more[i].node, "server", "app://x", &f),
-			0);
+			culvert_open(more[i].node, "server", "app://x", &f), 0);
 		assert_int_equal(culvert_send(f, "x", 1), CULVERT_EFULL);
 	}
 	for (int i = 0; i < N; i++)
@@ -188,8 +187,8 @@ static void test_targets(void **state)
 		ntohs(a.sin_port));
 	ports_conf(&p, target, "");
 	ports_up(&p);
-	snprintf(target, sizeof target, "udp://127.0.0.1:%d",
-		ntohs(a.sin_port));
+	snprintf(
+		target, sizeof target, "udp://127.0.0.1:%d", ntohs(a.sin_port));
 	const char *const ask[] = { target, "" };
 	for (int i = 0; i < 2; i++) {
 		assert_int_equal(

@@ -13,8 +13,8 @@ static void within(struct side *s, enum call call, culvert_flow *flow)
 	uint8_t byte = 0;
 	/* of no use, or not now: this node is at work */
 	if (p.wire.end[i])
-		assert_int_equal(culvert_link_input(p.wire.end[i], &byte, 1,
-					 p.now),
+		assert_int_equal(
+			culvert_link_input(p.wire.end[i], &byte, 1, p.now),
 			CULVERT_ESTATE);
 	assert_int_equal(culvert_tick(s->node, p.now), CULVERT_ESTATE);
 	if (act(&deed[i], s, call, flow))
