@@ -318,16 +318,25 @@ static bool knows_time(const struct culvert *c)
 	return c->loop.ev || c->started;
 }
 
+/* what a peer could make sense of */
+static bool sound(const char *target)
+{
+	struct cv_url u;
+	size_t len = strlen(target);
+	if (!len)
+		return true;
+	if (len > CV_TARGET_MAX || cv_url_parse(&u, target, len, NULL))
+		return false;
+	return strcmp(u.scheme, "udp") != 0 || (*u.host && u.port > 0);
+}
+
 int culvert_open(
 	culvert *c, const char *peer, const char *target, culvert_flow **out)
 {
-	struct cv_url u;
-	if (!c || !peer || !target || !out || strlen(target) > CV_TARGET_MAX)
+	if (!c || !peer || !target || !out || !sound(target))
 		return CULVERT_EINVAL;
 	if (c->doomed || c->loop.node.draining || !knows_time(c))
 		return CULVERT_ESTATE;
-	if (*target && cv_url_parse(&u, target, strlen(target), NULL))
-		return CULVERT_EINVAL;
 	struct cv_session *s = cv_session_named(c, peer);
 	return s ? cv_app_open(c->app, s, target, out) : CULVERT_EINVAL;
 }

@@ -97,13 +97,14 @@ static int check_use(const struct apply *a)
 
 static int make_policy(struct apply *a)
 {
-	const char *why;
+	const char *why = "out of memory";
 	a->policy.env = &a->c->env;
 	for (unsigned i = 0; i < a->next->allows; i++) {
 		const struct cv_conf_text *t = &a->next->allow[i];
-		if (cv_policy_add(&a->policy, t->text, &why))
-			return cv_refuse(a->diag, CULVERT_ESYNTAX, t->line,
-				"\"%s\": %s", t->text, why);
+		int err = cv_policy_add(&a->policy, t->text, &why);
+		if (err)
+			return cv_refuse(a->diag, err, t->line, "\"%s\": %s",
+				t->text, why);
 	}
 	return 0;
 }
