@@ -200,13 +200,13 @@ static void sweep(
 static void test_sealed(void **state)
 {
 	(void)state;
-	sweep(life, "", 50);
+	sweep(life, "", 31);
 }
 
 static void test_plain(void **state)
 {
 	(void)state;
-	sweep(life, "Plain = yes\n", 50);
+	sweep(life, "Plain = yes\n", 31);
 }
 
 static struct ports q;
@@ -260,7 +260,7 @@ static bool reloading(const char *more, long at, bool all)
 static void test_reload(void **state)
 {
 	(void)state;
-	sweep(reloading, "", 15);
+	sweep(reloading, "", 10);
 }
 
 static bool making(const char *more, long at, bool all)

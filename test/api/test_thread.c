@@ -213,7 +213,8 @@ static void test_ask(void **state)
 	char conf[2 * CONF], name[32], text[8192] = "";
 	(void)state;
 	snprintf(name, sizeof name, "api-%d", (int)getpid());
-	snprintf(conf, sizeof conf, "[Node]\nName = %s\n%s", name, p.sconf + 7);
+	snprintf(conf, sizeof conf, "[Node]\nName = %.20s\n%.4000s", name,
+		p.sconf + 7);
 	make(&server, conf, CULVERT_CONTROL);
 	client.side.node = NULL;
 	launch(&server);
