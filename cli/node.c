@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 enum { DESCRIPTORS = 1 << 20 }; /* asked for; the kernel's own default bound */
 
@@ -191,6 +192,9 @@ int run_node(struct source *from)
 	if (can)
 		err = culvert_new(
 			&d.node, from->text, from->len, &options, &diag);
+	/* what the node uses it has under names of its own */
+	for (size_t i = 0; i < options.nfds; i++)
+		close(fds[i]);
 	free(fds);
 	wipe(from->text, from->len);
 	from->text = NULL;
