@@ -222,7 +222,8 @@ def gate_manual():
 def gate_shell():
     """shellcheck finds nothing"""
     yield from complaints(["shellcheck", "-f", "gcc", "-S", "warning",
-                           *files("tools", ends=(".sh",)), ".ci/run"], ":")
+                           *files("tools", "examples", ends=(".sh",)),
+                           ".ci/run"], ":")
 
 
 def gate_cppcheck():
