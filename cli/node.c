@@ -99,22 +99,36 @@ static int reload(struct daemon *d, char why[700])
 	return err;
 }
 
+static void log_refusal(const char *why)
+{
+	char line[800] = "msg=\"not reloaded\" error=\"";
+	size_t n = strlen(line);
+	for (; *why && n < sizeof line - 3; why++) {
+		if (*why == '"')
+			line[n++] = '\\';
+		line[n++] = *why;
+	}
+	line[n++] = '"';
+	line[n] = '\0';
+	log_line(NULL, CULVERT_ERROR, line);
+}
+
 /* a signal came */
 static void woken(void *user)
 {
-	char why[700], line[800];
-	if (stopping)
+	char why[700];
+	bool ends = stopping; /* and is not ready again, whatever comes */
+	if (ends)
 		systemd_notify("STOPPING=1");
 	if (!again)
 		return;
 	again = 0;
-	systemd_notify("RELOADING=1");
-	if (reload(user, why)) {
-		snprintf(line, sizeof line, "msg=\"not reloaded\" error=\"%s\"",
-			why);
-		log_line(NULL, CULVERT_ERROR, line);
-	}
-	systemd_notify("READY=1");
+	if (!ends)
+		systemd_notify("RELOADING=1");
+	if (reload(user, why))
+		log_refusal(why);
+	if (!ends)
+		systemd_notify("READY=1");
 }
 
 static int request(void *user, const char *line, char *answer, size_t size)

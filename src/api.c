@@ -299,7 +299,8 @@ int culvert_reload(
 	if (!c || !conf)
 		return CULVERT_EINVAL;
 	if (c->doomed || c->loop.node.draining)
-		return CULVERT_ESTATE;
+		return cv_refuse(
+			diag, CULVERT_ESTATE, 0, "the node is stopping");
 	int err = read_conf(&f, conf, len, diag);
 	if (err)
 		return err;
