@@ -319,7 +319,8 @@ int cmd_forward(int argc, char **argv)
 	write_options(q, NODE);
 	section(q, "--peer", "Peer server");
 	write_options(q, PEER);
-	line(q, link, "Endpoint = %s", link);
+	/* not the link itself, which may have a proxy's password in it */
+	line(q, "via", "Endpoint = %s", link);
 	section(q, NULL, "Forward");
 	line(q, q->word[0], "From = %s", q->word[0]);
 	if (q->words == 4)

@@ -5,7 +5,7 @@ set -eu
 want="gcc meson ninja-build pkg-config libev-dev libssl-dev libc-ares-dev
 	libcmocka-dev iproute2 iperf3 dnsmasq-base bind9-dnsutils nftables
 	python3 python3-cryptography mandoc ethtool procps clang-format
-	clang-tidy cppcheck shellcheck"
+	clang-tidy cppcheck shellcheck microsocks tinyproxy-bin"
 missing=
 for p in $want; do
 	dpkg-query -W -f '${Status}' "$p" 2>/dev/null |

@@ -161,9 +161,11 @@ static int set(struct parser *p, const char *name, const char *value)
 	int err = k->set(p->c, value, &why);
 	if (err == CULVERT_ENOMEM)
 		return cv_conf_fail(p->diag, err, p->c->line, "out of memory");
+	if (k->secret)
+		value = "...";
 	if (err)
-		cv_conf_fail(p->diag, err, p->c->line, "%s = \"%s\": %s",
-			k->name, k->secret ? "..." : value, why);
+		cv_conf_fail(p->diag, err, p->c->line, "%s = \"%.*s\": %s",
+			k->name, cv_url_shown(value), value, why);
 	return err;
 }
 

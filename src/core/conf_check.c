@@ -105,17 +105,10 @@ static const char *bad_value(const char *key, const char *value)
 	return NULL;
 }
 
-/* how much of a URL may be shown: not a proxy's password */
-static int shown(const char *url)
-{
-	size_t n = strcspn(url, "?");
-	return (int)(strchr(url + n, '@') ? n : strlen(url));
-}
-
 static int check_options(const struct cv_conf_text *t, const struct shape *s,
 	const struct cv_url *u, struct culvert_diag *d)
 {
-	int len = shown(t->text);
+	int len = cv_url_shown(t->text);
 	for (unsigned i = 0; i < u->options; i++) {
 		const char *key = u->option[i].key, *why;
 		if (!in_words(s->options, key))
@@ -139,7 +132,7 @@ static int check_url(const struct cv_conf_text *t, const struct shape *s,
 {
 	struct cv_url u;
 	const char *why;
-	int len = shown(t->text);
+	int len = cv_url_shown(t->text);
 	if (cv_url_parse(&u, t->text, strlen(t->text), &why))
 		return cv_conf_fail(d, CULVERT_ESYNTAX, t->line,
 			"%s = \"%.*s\": %s", s->what, len, t->text, why);

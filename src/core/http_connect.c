@@ -76,7 +76,9 @@ static int judge(struct cv_http_connect *h)
 		memset(h->status, 0, sizeof h->status);
 		return 0;
 	}
-	if (!memcmp(h->status + CODE, "407", 3))
+	/* 407 it should be; of wrong passwords tinyproxy says 401 */
+	if (!memcmp(h->status + CODE, "407", 3) ||
+		!memcmp(h->status + CODE, "401", 3))
 		return fail(h, CULVERT_EREFUSED,
 			h->auth ? "it refuses the user or the password"
 				: "it wants a user and a password");

@@ -133,6 +133,12 @@ const char *cv_url_option(const struct cv_url *u, const char *key)
 	return NULL;
 }
 
+int cv_url_shown(const char *text)
+{
+	size_t n = strcspn(text, "?");
+	return (int)(strchr(text + n, '@') ? n : strlen(text));
+}
+
 /* value of a hexadecimal digit, or 16 */
 static unsigned digit(char c)
 {

@@ -45,6 +45,10 @@ void cv_url_copy(struct cv_url *to, const struct cv_url *from);
 /** cv_url_option() - value of an option, or NULL */
 const char *cv_url_option(const struct cv_url *, const char *key);
 
+/** cv_url_shown() - how many characters may be shown: not a proxy's password,
+ * which follows the ? of an endpoint */
+int cv_url_shown(const char *text);
+
 /**
  * cv_url_decode() - Undo percent-encoding: RFC 3986, section 2.1
  *

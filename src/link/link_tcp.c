@@ -488,14 +488,14 @@ struct cv_tcp_listener *cv_tcp_listen(struct cv_loop *loop,
 	const struct cv_addr *addr, const struct cv_url *url,
 	char why[CV_SOCK_WHY])
 {
-	struct cv_tcp_listener *l = calloc(1, sizeof *l);
 	int fd = cv_sock_listen(loop, addr, url, why);
-	if (!l || fd < 0) {
-		int e = l ? errno : ENOMEM;
-		if (fd >= 0)
-			close(fd);
-		free(l);
-		errno = e;
+	if (fd < 0)
+		return NULL;
+	struct cv_tcp_listener *l = calloc(1, sizeof *l);
+	if (!l) {
+		close(fd);
+		*why = '\0';
+		errno = ENOMEM;
 		return NULL;
 	}
 	l->loop = loop;

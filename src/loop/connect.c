@@ -34,7 +34,7 @@ struct cv_connect {
 	unsigned addrs, next, open;
 	struct try try[TRIES];
 	ev_timer stagger, limit;
-	char why[CV_CONNECT_WHY]; /* the last address failed */
+	char why[CV_CONNECT_WHY]; /* the last address to fail did */
 };
 
 static void stop_try(struct cv_connect *c, struct try *t)
@@ -79,7 +79,7 @@ static void failed(struct cv_connect *c, const char *why)
 	destroy(c);
 }
 
-static void on_proxied(void *user, int fd, const char *why)
+static void ended(void *user, int fd, const char *why)
 {
 	struct cv_connect *c = user;
 	if (fd < 0) {
@@ -99,7 +99,7 @@ static void connected(struct cv_connect *c, struct try *t)
 	if (c->proxy)
 		cv_proxy_start(c->proxy, fd);
 	else
-		on_proxied(c, fd, NULL);
+		ended(c, fd, NULL);
 }
 
 static void say(struct cv_connect *c, int error)
@@ -202,7 +202,7 @@ static bool begin(struct cv_connect *c)
 {
 	c->near = c->url;
 	if (cv_url_option(c->url, "via")) {
-		c->proxy = cv_proxy_new(c->loop, c->url, on_proxied, c);
+		c->proxy = cv_proxy_new(c->loop, c->url, ended, c);
 		if (!c->proxy)
 			return false;
 		c->near = cv_proxy_url(c->proxy);

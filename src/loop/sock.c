@@ -64,16 +64,17 @@ int cv_sock_new(const struct cv_addr *a, int type)
 	return create(a, type, 0);
 }
 
-/* an option was refused: errno in words; @need: what it takes */
+/* errno in words; @need: what it would take if that is EPERM */
 static bool refused(char why[CV_SOCK_WHY], const char *option,
 	const char *value, const char *need)
 {
-	bool may = errno != EPERM;
-	snprintf(why, CV_SOCK_WHY, "%s%s%s: %s%s", option, *value ? " " : "",
-		value, may ? "" : "needs ",
-		!may              ? need
-		: errno == ENODEV ? "no such device"
-				  : strerror(errno));
+	const char *words = strerror(errno);
+	if (errno == EPERM)
+		words = need;
+	if (errno == ENODEV)
+		words = "no such device";
+	snprintf(why, CV_SOCK_WHY, "%s%s%s: %s", option, *value ? " " : "",
+		value, words);
 	return false;
 }
 
@@ -84,7 +85,7 @@ static bool set_mark(int fd, const char *value, char why[CV_SOCK_WHY])
 		errno = EINVAL;
 	else if (!setsockopt(fd, SOL_SOCKET, SO_MARK, &mark, sizeof mark))
 		return true;
-	return refused(why, "mark", "", "CAP_NET_ADMIN");
+	return refused(why, "mark", "", "needs CAP_NET_ADMIN");
 }
 
 static bool set_interface(int fd, const char *value, char why[CV_SOCK_WHY])
@@ -92,7 +93,7 @@ static bool set_interface(int fd, const char *value, char why[CV_SOCK_WHY])
 	if (!setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, value,
 		    (socklen_t)strlen(value)))
 		return true;
-	return refused(why, "interface", value, "CAP_NET_RAW");
+	return refused(why, "interface", value, "needs CAP_NET_RAW");
 }
 
 static bool set_cc(int fd, const char *value, char why[CV_SOCK_WHY])
@@ -101,7 +102,7 @@ static bool set_cc(int fd, const char *value, char why[CV_SOCK_WHY])
 	if (!setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, value,
 		    (socklen_t)strlen(value)))
 		return true;
-	refused(why, "cc", value, "CAP_NET_ADMIN");
+	refused(why, "cc", value, "needs CAP_NET_ADMIN");
 	if (errno != ENOENT)
 		return false;
 	FILE *f = fopen(

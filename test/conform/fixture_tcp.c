@@ -218,13 +218,14 @@ static void close_net(void)
 
 static void dial(struct node *n, struct cv_session *s, const char *host)
 {
-	struct cv_url u = { .host = (char *)(uintptr_t)host,
-		.port = net.at.port };
-	char text[CV_ADDRTEXT];
-	if (!host) {
-		u.host = (char *)(uintptr_t)cv_addr_format(&net.at, text);
-		*strrchr(text, ':') = '\0';
-	}
+	struct cv_url u;
+	char at[CV_ADDRTEXT], text[CV_URL_TEXT];
+	if (host)
+		snprintf(at, sizeof at, "%s:%u", host, net.at.port);
+	else
+		cv_addr_format(&net.at, at);
+	snprintf(text, sizeof text, "tcp://%s", at);
+	assert_int_equal(cv_url_parse(&u, text, strlen(text), NULL), 0);
 	assert_non_null(cv_dialer_new(&n->loop, s, &u));
 }
 

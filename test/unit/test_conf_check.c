@@ -210,6 +210,14 @@ static void test_password_is_not_shown(void **state)
 		said(&d, 5, "Endpoint = \"tcp://h:1\": ");
 		assert_null(strstr(d.text, "secret"));
 	}
+	memset(text, 'x', sizeof text);
+	size_t n =
+		(size_t)sprintf(text, ENDPOINT "via=socks5://u:secret@p:1&cc=");
+	text[n] = 'x';
+	struct culvert_diag d = { 0 };
+	assert_true(cv_conf_parse(&conf, &conf_env, text, sizeof text, &d) < 0);
+	said(&d, 5, "too long");
+	assert_null(strstr(d.text, "secret"));
 }
 
 int main(void)

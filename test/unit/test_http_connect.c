@@ -140,6 +140,9 @@ static void test_refused(void **state)
 	begin("http://u:p@p:1", "tcp://h:1");
 	assert_int_equal(hears("HTTP/1.0 407 no\r\n\r\n"), CULVERT_EREFUSED);
 	assert_string_equal(h.talk.why, "it refuses the user or the password");
+	begin("http://u:p@p:1", "tcp://h:1");
+	assert_int_equal(hears("HTTP/1.0 401 no\r\n\r\n"), CULVERT_EREFUSED);
+	assert_string_equal(h.talk.why, "it refuses the user or the password");
 }
 
 static void test_hostile(void **state)

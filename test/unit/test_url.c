@@ -169,6 +169,14 @@ static void test_url_in_url(void **state)
 	assert_string_equal(cv_url_option(&u, "cc"), "bbr");
 }
 
+static void test_shown(void **state)
+{
+	(void)state;
+	assert_int_equal(cv_url_shown(""), 0);
+	assert_int_equal(cv_url_shown("tcp://u@h:1?a=1"), 15);
+	assert_int_equal(cv_url_shown("tcp://h:1?via=http://u:p@h:2"), 9);
+}
+
 static void test_decode(void **state)
 {
 	static const char *const bad[] = { "%", "a%4", "%4g", "%g4", "%%41",
@@ -300,6 +308,7 @@ int main(void)
 		cmocka_unit_test(test_length),
 		cmocka_unit_test(test_addr),
 		cmocka_unit_test(test_url_in_url),
+		cmocka_unit_test(test_shown),
 		cmocka_unit_test(test_decode),
 		cmocka_unit_test(test_number),
 		cmocka_unit_test(test_copy),
