@@ -505,7 +505,7 @@ class Session:
                 return [self.react(one, link) for one in frames(text)]
         raise Dropped("no keys")
 
-    def react(self, one, link):
+    def react(self, one, link=None):
         """What the text makes an end answer; flows are kept by the number we write."""
         name, flow = one[0], one[1] ^ 1 if len(one) > 1 else 0
         if name == "PING":
