@@ -262,6 +262,9 @@ void cv_session_link_down(struct cv_session *s, struct cv_path *p, cv_time now)
 		s->stats.handshakes_failed++;
 		s->node->stats.handshakes_failed++;
 	}
+	/* the responder wants time between two on the link that is next */
+	if (s->hs_path == p)
+		s->hs_retry = now + CV_SEC(1);
 	cv_path_clear(p);
 	/* it relies on OPENs that went over this link */
 	if (was && !s->ready) {
