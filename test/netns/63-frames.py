@@ -1,14 +1,15 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """frames+tcp://, between culvert, programs that speak it, and hostile ones"""
+import contextlib
 import os
 import signal
 import struct
 import time
 
 from framed import Client, Server, frame
-from lib import (CULVERT, IN, LINK, LO, OUT, Echo, Flood, Pinger, Scene, Sink, equal,
-                 short, true, until, url, watch)
+from lib import (CULVERT, IN, LINK, LO, OUT, Echo, Flood, Pinger, Scene,
+                 Sink, equal, sh, short, true, until, url, watch)
 
 LINES = ("culvert serve frames+tcp://127.0.0.1:3456 "
          "--to udp://127.0.0.1:5678",
@@ -224,43 +225,95 @@ with Scene("63", __doc__) as s:
     # --- limits ---
 
     with s.check("a connection never idles out, and the one silent longest "
-                 "gives way"):
-        limited = serve("--idle", "1", "--max-flows", "3", name="limited",
-                        port=LINK + 2)
-        mute, old, young = (Client(a, b.v4, LINK + 2) for _ in range(3))
-        passes(old)
-        passes(young)
-        full = Client(a, b.v4, LINK + 2)
-        equal(full.ended(), "closed")
-        limited.said("no room for another flow")
+                 "gives way, whether there are too many in all or of one "
+                 "address"):
+        nodes = [serve("--idle", "1", limit, "3", name=f"limited{n}",
+                       port=LINK + 2 + n) for n, limit in
+                 enumerate(("--max-flows", "--max-flows-per-source"))]
+        three = []
+        for n, node in enumerate(nodes):
+            three.append([Client(a, b.v4, LINK + 2 + n) for _ in range(3)])
+            for d in three[n][1:]:
+                passes(d)
+            full = Client(a, b.v4, LINK + 2 + n)
+            equal(full.ended(), "closed")
+            node.said("no room for another flow")
+        for n, (mute, old, young) in enumerate(three):
 
-        def room():
-            """the newest connection is taken once another is old enough"""
-            d = Client(a, b.v4, LINK + 2)
-            d.send(b"room?")
-            return d if target.recv(0.3) else d.close()
+            def room():
+                """whether the newest one is taken, once another is old"""
+                d = Client(a, b.v4, LINK + 2 + n)
+                d.send(b"room?")
+                return d if target.recv(0.3) else d.close()
 
-        new = until(room, "one gives way", 15, 0.1)
-        equal(mute.ended(), "closed", "the one that never sent anything")
-        passes(old)
-        passes(young)
-        for d in (old, young, new):
-            d.close()
-        limited.kill()
+            new = until(room, "one gives way", 15, 0.1)
+            equal(mute.ended(), "closed", "the one that never sent anything")
+            passes(old)
+            passes(young)
+            for d in (old, young, new):
+                d.close()
+            nodes[n].kill()
         target.drain()
+
+    with s.check("few descriptors: one address gets three quarters of the "
+                 "connections they allow, the others are turned away"):
+        tight = b.start("prlimit", "--nofile=300:300", CULVERT, "serve",
+                        url("frames+tcp", b.v4, LINK + 6), "--to",
+                        url("udp", LO, OUT), tag="tight")
+        tight.said("msg=listening")
+        many = [Client(a, b.v4, LINK + 6) for _ in range(100)]
+        for n, d in enumerate(many):
+            with contextlib.suppress(OSError):
+                d.send(b"%d" % n)
+        served = len(set(target.drain()))
+        s.note(f"{served} of {len(many)} with 300 descriptors")
+        true(60 <= served <= 86, f"{served} served")
+        true("accept paused" not in tight.log(), "it accepts all the while")
+        for d in many:
+            d.close()
+        tight.kill()
+        target.drain()
+
+    with s.check("a new configuration: connections stay, or end if they "
+                 "would reach something else"):
+        text = f"""[Serve]
+Listen = {url("frames+tcp", b.v4, LINK + 7)}
+To = {url("udp", LO, OUT)}
+"""
+        node = s.config(b, text, "reloaded")
+        d = Client(a, b.v4, LINK + 7)
+        passes(d)
+        path = os.path.join(s.dir, "reloaded.conf")
+        sh(CULVERT, "reload", node.name)
+        passes(d)
+        with open(path, encoding="utf-8") as f:
+            before = f.read()
+        s.file("reloaded.conf", before.replace(f":{OUT}", f":{OUT + 3}"))
+        sh(CULVERT, "reload", node.name)
+        true(d.ended() in ("closed", "reset"), "closed")
+        elsewhere = b.udp(LO, OUT + 3)
+        d = Client(a, b.v4, LINK + 7)
+        d.send(b"elsewhere")
+        equal(elsewhere.recv(), b"elsewhere")
+        s.file("reloaded.conf", before.replace(f":{LINK + 7}", ":3999"))
+        sh(CULVERT, "reload", node.name)
+        true(d.ended() in ("closed", "reset"), "closed")
+        d = Client(a, b.v4, 3999)
+        passes(d)
+        node.kill()
 
     with s.check("a target by name; one that nobody knows closes the "
                  "connection and says so"):
         s.hosts_file(b, f"{LO} target.test\n")
-        named = serve(name="named", port=LINK + 3,
+        named = serve(name="named", port=LINK + 8,
                       to=f"udp://target.test:{OUT}")
-        d = Client(a, b.v4, LINK + 3)
+        d = Client(a, b.v4, LINK + 8)
         passes(d, b"by name")
         d.close()
         s.etc(b, "resolv.conf", "nameserver 127.0.0.1\n")
-        unknown = serve(name="unknown", port=LINK + 4,
+        unknown = serve(name="unknown", port=LINK + 9,
                         to=f"udp://nobody.test:{OUT}")
-        d = Client(a, b.v4, LINK + 4)
+        d = Client(a, b.v4, LINK + 9)
         true(d.ended(20) in ("closed", "reset"), "closed")
         unknown.said("target refused")
         for n in (named, unknown):
