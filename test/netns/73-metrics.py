@@ -235,7 +235,7 @@ with Scene("73", __doc__) as s:
     with s.check(f"{CROWD} connections, silent, half, or without a reader: "
                  "the node does not notice, who asks next is answered"):
         memory, fds = server.status("VmRSS"), server.descriptors()
-        crowd, most = [], 0
+        crowd, most, drops = [], 0, (client.drops(), server.drops())
         with b:
             for n in range(CROWD):
                 t = socket.socket()
@@ -257,12 +257,18 @@ with Scene("73", __doc__) as s:
         true(grown < 4096, f"{grown} KiB")
         for t in crowd:
             t.close()
-        busy.unhurt(0)
+        # as many packets at once are too many for the kernel, whose queue in
+        # front of all sockets holds 1000: what it drops there no node sees
+        busy.unhurt(0, lost=busy.sent // 20)
+        equal((client.drops(), server.drops()), drops, "drops")
+        gaps = [y - x for (_, x), (_, y) in zip(busy.answers, busy.answers[1:])]
+        true(max(gaps) < 0.5, f"silent for {max(gaps):.2f} s")
 
     with s.check("who says nothing is hung up on within 6 seconds"):
+        mark = busy.sent
         t = b.tcp(LO, PORT, 6)
         equal(t.recv(1), b"")
-    busy.unhurt(0)
+        busy.unhurt(mark)
     busy.close()
 
     # --- show --flows ---
@@ -274,21 +280,23 @@ with Scene("73", __doc__) as s:
         return every
 
     with s.check("show --flows: who, by whom, where to, how much"):
-        text = f"{LO}:{busy.udp.at[1]}"
+        v = a.udp()
+        for n in range(7):
+            equal(v.ask(b"%d" % n, (LO, IN)), b"%d" % n)
+        text = f"{LO}:{v.at[1]}"
         f = [f for f in flows(client)["list"]
              if f["from"].get("address") == text][0]
         equal((f["kind"], f["from"]["edge"], f["to"], f["target"], f["kept"]),
               ("dgram", "udp", {"peer": "server"}, url("udp", LO, OUT), False))
-        equal((f["sent"], f["received"]), (busy.sent, busy.sent))
+        equal((f["sent"], f["received"]), (7, 7))
         true(f["idle_seconds"] < 30, f)
         line = [x for x in sh(CULVERT, "show", "--flows",
                               client.name).stdout.splitlines() if text in x]
-        equal(line[0].split()[:6], ["dgram", text, "server",
-                                    url("udp", LO, OUT), str(busy.sent),
-                                    str(busy.sent)])
+        equal(line[0].split()[:6],
+              ["dgram", text, "server", url("udp", LO, OUT), "7", "7"])
 
     with s.check("at the far end too: its peer, and the target it reached"):
-        f = [f for f in flows(server)["list"] if f["sent"] == busy.sent][0]
+        f = [f for f in flows(server)["list"] if f["sent"] == 7][0]
         equal((f["from"], f["to"], f["target"]),
               ({"peer": peer}, {"edge": "udp"}, url("udp", LO, OUT)))
 
