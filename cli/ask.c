@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 static void keep(void *user, const char *piece, size_t len)
 {
@@ -25,6 +26,27 @@ int gather(const char *name, const char *request, char **text)
 	}
 	free(answers);
 	return err;
+}
+
+int errors_in(const char *command, char *text)
+{
+	const char lead[] = "error: ";
+	char *to = text;
+	int errors = 0;
+	for (char *line = text, *next; *line; line = next) {
+		size_t len = strcspn(line, "\n");
+		next = line + len + (line[len] == '\n');
+		if (!strncmp(line, lead, strlen(lead))) {
+			complain("%s: %.*s", command, (int)(len - strlen(lead)),
+				line + strlen(lead));
+			errors++;
+			continue;
+		}
+		memmove(to, line, (size_t)(next - line));
+		to += next - line;
+	}
+	*to = '\0';
+	return errors;
 }
 
 int not_found(const char *command, const char *name, int err)

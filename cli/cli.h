@@ -60,6 +60,14 @@ int exit_code(int err);
  */
 int gather(const char *name, const char *request, char **text);
 
+/**
+ * errors_in() - Say, as @command, what nodes answered as an error
+ * @text:	of gather(); these lines are taken out of it
+ *
+ * Return: how many there were
+ */
+int errors_in(const char *command, char *text);
+
 /** not_found() - say that gather() failed, as @command; an exit code */
 int not_found(const char *command, const char *name, int err);
 

@@ -57,10 +57,11 @@ int cmd_metrics(int argc, char **argv)
 	int err = gather(name, "metrics", &text);
 	if (err)
 		return not_found("metrics", name, err);
+	int errors = errors_in("metrics", text);
 	for (char *b = text; *b; b = block_end(b)) {
 		if (!strncmp(b, HELP, strlen(HELP)) && b[strlen(HELP)] != DONE)
 			print_name(b);
 	}
 	free(text);
-	return EXIT_OK;
+	return errors ? EXIT_FAILED : EXIT_OK;
 }

@@ -3,21 +3,6 @@
 #include "cli.h"
 
 #include <stdlib.h>
-#include <string.h>
-
-/* the errors among the answers; how many */
-static int report(char *text)
-{
-	const char lead[] = "error: ";
-	int errors = 0;
-	for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n")) {
-		if (strncmp(line, lead, sizeof lead - 1))
-			continue;
-		complain("reload: %s", line + sizeof lead - 1);
-		errors++;
-	}
-	return errors;
-}
 
 int cmd_reload(int argc, char **argv)
 {
@@ -30,7 +15,7 @@ int cmd_reload(int argc, char **argv)
 	int err = gather(name, "reload", &text);
 	if (err)
 		return not_found("reload", name, err);
-	int errors = report(text);
+	int errors = errors_in("reload", text);
 	free(text);
 	return errors ? EXIT_FAILED : EXIT_OK;
 }

@@ -31,7 +31,8 @@ int cmd_show(int argc, char **argv)
 	int err = gather(name, requests[flows][json], &text);
 	if (err)
 		return not_found("show", name, err);
+	int errors = errors_in("show", text);
 	fputs(text, stdout);
 	free(text);
-	return EXIT_OK;
+	return errors ? EXIT_FAILED : EXIT_OK;
 }

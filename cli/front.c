@@ -48,10 +48,10 @@ static const char *value_of(char ***arg, const char *letter, const char *name)
 	return (*arg)[1] ? *++*arg : "";
 }
 
-/* "HOST:PORT" or a whole URL */
+/* "HOST:PORT" or a whole URL; of nothing, nothing */
 static void url(char out[URL], const char *scheme, const char *text)
 {
-	if (strstr(text, "://"))
+	if (!*text || strstr(text, "://"))
 		snprintf(out, URL, "%s", text);
 	else
 		snprintf(out, URL, "%s://%s%s", scheme, *text == ':' ? "*" : "",
@@ -95,15 +95,17 @@ static bool wants_help(char **arg)
 	return false;
 }
 
-/* @head, @n arguments, and the rest as they were given */
-static int call(struct front *f, char **head, int n,
-	int (*command)(int argc, char **argv))
+/* @command, the binding, the rest as it was given, @word, the destination */
+static int call(struct front *f, char *command, char *word,
+	int (*run)(int argc, char **argv))
 {
-	char *argv[ARGS + 8];
-	memcpy(argv, head, (size_t)n * sizeof *argv);
-	memcpy(argv + n, f->rest, (size_t)f->count * sizeof *argv);
-	argv[n + f->count] = NULL;
-	return command(n + f->count, argv);
+	char *argv[ARGS + 5] = { command, f->binding };
+	int n = 2 + f->count;
+	memcpy(argv + 2, f->rest, (size_t)f->count * sizeof *argv);
+	argv[n++] = word;
+	argv[n++] = f->destination;
+	argv[n] = NULL;
+	return run(n, argv);
 }
 
 int front_udp_local(char **argv)
@@ -119,9 +121,8 @@ int front_udp_local(char **argv)
 	if (wants_help(argv))
 		return usage(&kind);
 	struct front *f = begin(&kind, argv, &code);
-	char *head[] = { name, f->binding, word, f->destination };
 	if (!code)
-		code = call(f, head, 4, cmd_forward);
+		code = call(f, name, word, cmd_forward);
 	free(f);
 	return code;
 }
@@ -139,9 +140,8 @@ int front_udp_server(char **argv)
 	if (wants_help(argv))
 		return usage(&kind);
 	struct front *f = begin(&kind, argv, &code);
-	char *head[] = { name, f->binding, option, f->destination };
 	if (!code)
-		code = call(f, head, 4, cmd_serve);
+		code = call(f, name, option, cmd_serve);
 	free(f);
 	return code;
 }

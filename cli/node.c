@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 enum { DESCRIPTORS = 1 << 20 }; /* asked for; the kernel's own default bound */
 
@@ -98,22 +99,36 @@ static int reload(struct daemon *d, char why[700])
 	return err;
 }
 
+static void log_refusal(const char *why)
+{
+	char line[800] = "msg=\"not reloaded\" error=\"";
+	size_t n = strlen(line);
+	for (; *why && n < sizeof line - 3; why++) {
+		if (*why == '"')
+			line[n++] = '\\';
+		line[n++] = *why;
+	}
+	line[n++] = '"';
+	line[n] = '\0';
+	log_line(NULL, CULVERT_ERROR, line);
+}
+
 /* a signal came */
 static void woken(void *user)
 {
-	char why[700], line[800];
-	if (stopping)
+	char why[700];
+	bool ends = stopping; /* and is not ready again, whatever comes */
+	if (ends)
 		systemd_notify("STOPPING=1");
 	if (!again)
 		return;
 	again = 0;
-	systemd_notify("RELOADING=1");
-	if (reload(user, why)) {
-		snprintf(line, sizeof line, "msg=\"not reloaded\" error=\"%s\"",
-			why);
-		log_line(NULL, CULVERT_ERROR, line);
-	}
-	systemd_notify("READY=1");
+	if (!ends)
+		systemd_notify("RELOADING=1");
+	if (reload(user, why))
+		log_refusal(why);
+	if (!ends)
+		systemd_notify("READY=1");
 }
 
 static int request(void *user, const char *line, char *answer, size_t size)
@@ -191,6 +206,9 @@ int run_node(struct source *from)
 	if (can)
 		err = culvert_new(
 			&d.node, from->text, from->len, &options, &diag);
+	/* what the node uses it has under names of its own */
+	for (size_t i = 0; i < options.nfds; i++)
+		close(fds[i]);
 	free(fds);
 	wipe(from->text, from->len);
 	from->text = NULL;

@@ -97,9 +97,10 @@ enum {
  * @size:	sizeof(struct culvert_options), so that later versions may add
  * @flags:	CULVERT_NO_LOOP, CULVERT_CONTROL
  * @loop:	your libev loop; NULL: the node has its own
- * @fds:	@nfds listening sockets that exist already, such as systemd's; a
- *		"Listen" of the same address uses one instead of binding.  Those
- *		used belong to the node, the others stay the caller's
+ * @fds:	@nfds sockets that are bound already, such as systemd's: a
+ *		"Listen" or "From" of the same address uses a duplicate of one
+ *		instead of binding.  They stay the caller's, and may be closed
+ *		once culvert_new() has returned
  * @user:	handed to every callback
  * @log:	one line in logfmt, without time, level and newline; those that
  *		come too fast are left out and counted.  NULL: silence

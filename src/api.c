@@ -60,17 +60,14 @@ static void env_dial(void *user, struct cv_session *s)
 static void env_state(void *user, struct cv_session *s)
 {
 	struct culvert *c = user;
-	(void)s;
-	if (c->app)
-		cv_app_peers(c->app);
+	cv_app_peer(c->app, s);
 }
 
-static uint64_t wall_offset(void)
+static uint64_t wall_time(void)
 {
 	struct timespec t;
 	clock_gettime(CLOCK_REALTIME, &t);
-	return (uint64_t)t.tv_sec * 1000000u + (uint64_t)t.tv_nsec / 1000u -
-	       cv_now();
+	return (uint64_t)t.tv_sec * 1000000u + (uint64_t)t.tv_nsec / 1000u;
 }
 
 /* the peers' file, and private and pre-shared keys that are kept in files */
@@ -95,6 +92,23 @@ static int read_files(struct cv_conf *f, struct culvert_diag *diag)
 	return 0;
 }
 
+/* keys that only read together make no sense */
+static int check_own(const struct cv_conf *f, struct culvert_diag *diag)
+{
+	uint8_t pub[CV_KEY];
+	if (!f->keyed)
+		return 0;
+	if (cv_crypto_public(pub, f->priv))
+		return cv_refuse(diag, CULVERT_ECRYPTO, f->priv_file.line,
+			"the private key cannot be used");
+	for (unsigned i = 0; i < f->peers; i++)
+		if (!memcmp(f->peer[i].pub, pub, CV_KEY))
+			return cv_refuse(diag, CULVERT_EINVAL, f->peer[i].line,
+				"this is our own public key; a peer has "
+				"another");
+	return 0;
+}
+
 static const struct cv_env plain_env = {
 	.alloc = env_alloc,
 	.free = env_free,
@@ -106,7 +120,12 @@ static int read_conf(struct cv_conf *f, const char *text, size_t len,
 	struct culvert_diag *diag)
 {
 	int err = cv_conf_parse(f, &plain_env, text, len, diag);
-	if (!err && (err = read_files(f, diag)))
+	if (err)
+		return err;
+	err = read_files(f, diag);
+	if (!err)
+		err = check_own(f, diag);
+	if (err)
 		cv_conf_clear(f);
 	return err;
 }
@@ -114,6 +133,8 @@ static int read_conf(struct cv_conf *f, const char *text, size_t len,
 int culvert_check(const char *conf, size_t len, struct culvert_diag *diag)
 {
 	struct cv_conf f;
+	if (diag)
+		*diag = (struct culvert_diag){ 0 };
 	if (!conf)
 		return CULVERT_EINVAL;
 	int err = read_conf(&f, conf, len, diag);
@@ -167,13 +188,10 @@ static int make_node(struct culvert *c, const struct cv_conf *f)
 		       : cv_node_init(n, &c->env, size.memory, size.flows);
 	if (err)
 		return err;
+	c->loop.fds = c->options.fds;
+	c->loop.nfds = c->options.nfds;
 	c->links.node = n;
 	cv_list_init(&c->links.all);
-	while (c->loop.inherits < c->options.nfds) {
-		c->loop.inherited[c->loop.inherits] =
-			c->options.fds[c->loop.inherits];
-		c->loop.inherits++;
-	}
 	if (loop)
 		cv_life_init(c);
 	n->plain = f->plain;
@@ -198,15 +216,12 @@ static int set_up(
 	c->env.log = env_log;
 	c->env.dial = env_dial;
 	c->env.state = env_state;
-	c->env.wall = wall_offset();
+	c->env.wall = wall_time() - cv_now();
 	c->env.user = c;
 	c->log.put = c->options.log;
 	c->log.user = c->options.user;
 	c->log.level = f->log;
 	int err = make_node(c, f);
-	if (err == CULVERT_ECRYPTO)
-		return cv_refuse(diag, err, f->priv_file.line,
-			"the private key cannot be used");
 	if (err)
 		return cv_refuse(diag, err, 0, "out of memory");
 	default_name(f, c->name);
@@ -215,20 +230,29 @@ static int set_up(
 	return err ? err : cv_apply(c, f, diag);
 }
 
+enum {
+	/* what the first version had: nobody has less */
+	OPTIONS_LEAST = offsetof(struct culvert_options, request) +
+			sizeof(((struct culvert_options *)0)->request),
+	FLAGS = CULVERT_NO_LOOP | CULVERT_CONTROL,
+};
+
+/* of a later version's options we can do without those that are 0 */
 static bool take_options(struct culvert *c, const struct culvert_options *o)
 {
-	size_t size = o ? o->size : 0;
-	if (o && size < sizeof o->size + sizeof o->flags)
+	const uint8_t *bytes = (const void *)o;
+	if (!o)
+		return true;
+	if (o->size < OPTIONS_LEAST)
 		return false;
-	if (size > sizeof c->options)
-		size = sizeof c->options;
-	if (size)
-		memcpy(&c->options, o, size);
-	return !(c->options.flags &
-		       ~(unsigned)(CULVERT_NO_LOOP | CULVERT_CONTROL)) &&
-	       !(c->options.flags & CULVERT_NO_LOOP && c->options.loop) &&
-	       c->options.nfds <= CV_INHERITED &&
-	       (c->options.fds || !c->options.nfds);
+	for (size_t i = sizeof *o; i < o->size; i++)
+		if (bytes[i])
+			return false;
+	memcpy(&c->options, o, o->size < sizeof *o ? o->size : sizeof *o);
+	if (o->flags & ~(unsigned)FLAGS || (!o->fds && o->nfds))
+		return false;
+	return !(o->flags & CULVERT_NO_LOOP) ||
+	       (!o->loop && !o->nfds && !(o->flags & CULVERT_CONTROL));
 }
 
 int culvert_new(culvert **out, const char *conf, size_t len,
@@ -260,6 +284,7 @@ int culvert_new(culvert **out, const char *conf, size_t len,
 		cv_destroy(c);
 		return err;
 	}
+	c->loop.nfds = 0; /* they are the caller's again */
 	c->made = true;
 	*out = c;
 	return 0;
@@ -274,7 +299,8 @@ int culvert_reload(
 	if (!c || !conf)
 		return CULVERT_EINVAL;
 	if (c->doomed || c->loop.node.draining)
-		return CULVERT_ESTATE;
+		return cv_refuse(
+			diag, CULVERT_ESTATE, 0, "the node is stopping");
 	int err = read_conf(&f, conf, len, diag);
 	if (err)
 		return err;
@@ -288,16 +314,30 @@ int culvert_reload(
 
 /* --- flows --- */
 
+static bool knows_time(const struct culvert *c)
+{
+	return c->loop.ev || c->started;
+}
+
+/* what a peer could make sense of */
+static bool sound(const char *target)
+{
+	struct cv_url u;
+	size_t len = strlen(target);
+	if (!len)
+		return true;
+	if (len > CV_TARGET_MAX || cv_url_parse(&u, target, len, NULL))
+		return false;
+	return strcmp(u.scheme, "udp") != 0 || (*u.host && u.port > 0);
+}
+
 int culvert_open(
 	culvert *c, const char *peer, const char *target, culvert_flow **out)
 {
-	struct cv_url u;
-	if (!c || !peer || !target || !out || strlen(target) > CV_TARGET_MAX)
+	if (!c || !peer || !target || !out || !sound(target))
 		return CULVERT_EINVAL;
-	if (c->doomed || c->loop.node.draining)
+	if (c->doomed || c->loop.node.draining || !knows_time(c))
 		return CULVERT_ESTATE;
-	if (*target && cv_url_parse(&u, target, strlen(target), NULL))
-		return CULVERT_EINVAL;
 	struct cv_session *s = cv_session_named(c, peer);
 	return s ? cv_app_open(c->app, s, target, out) : CULVERT_EINVAL;
 }
@@ -333,9 +373,15 @@ static struct culvert *culvert_of(const culvert_link *l)
 	return CV_CONTAINER(cv_applink_set(l), struct culvert, links);
 }
 
-/* time moves forward only */
+/* time moves forward only; where it begins is the program's choice */
 static void set_now(struct culvert *c, uint64_t now)
 {
+	struct cv_node *n = &c->loop.node;
+	if (!c->started) {
+		n->env.wall = wall_time() - now;
+		n->began = now;
+	}
+	c->started = true;
 	if (now > c->links.now)
 		c->links.now = now;
 }
@@ -387,30 +433,20 @@ size_t culvert_link_output(
 		return 0;
 	struct culvert *c = culvert_of(link);
 	set_now(c, now);
-	size_t n = cv_applink_output(link, data, size);
-	cv_node_flush(&c->loop.node, c->links.now);
-	if (!cv_app_calling(c->app))
-		settle(c);
-	return n;
+	return cv_applink_output(link, data, size);
 }
 
 void culvert_link_close(culvert_link *link)
 {
-	if (!link)
-		return;
-	struct culvert *c = culvert_of(link);
-	cv_applink_free(link);
-	if (!cv_app_calling(c->app))
-		settle(c);
+	if (link)
+		cv_applink_free(link);
 }
 
 uint64_t culvert_deadline(const culvert *c)
 {
 	if (!c || c->loop.ev)
 		return CULVERT_NEVER;
-	if (c->stop_asked || c->wake_asked)
-		return c->links.now;
-	return cv_node_deadline(&c->loop.node);
+	return cv_earlier(cv_node_deadline(&c->loop.node), cv_life_deadline(c));
 }
 
 int culvert_tick(culvert *c, uint64_t now)

@@ -98,21 +98,51 @@ static int check_use(const struct apply *a)
 
 static int make_policy(struct apply *a)
 {
-	const char *why;
+	const char *why = "out of memory";
 	a->policy.env = &a->c->env;
 	for (unsigned i = 0; i < a->next->allows; i++) {
 		const struct cv_conf_text *t = &a->next->allow[i];
-		if (cv_policy_add(&a->policy, t->text, &why))
-			return cv_refuse(a->diag, CULVERT_ESYNTAX, t->line,
-				"\"%s\": %s", t->text, why);
+		int err = cv_policy_add(&a->policy, t->text, &why);
+		if (err)
+			return cv_refuse(a->diag, err, t->line, "\"%s\": %s",
+				t->text, why);
 	}
 	return 0;
+}
+
+static bool same_text(
+	const struct cv_conf_text *a, const struct cv_conf_text *b)
+{
+	return !strcmp(a->text, b->text);
 }
 
 static struct cv_session *known(struct culvert *c, const struct cv_conf_peer *p)
 {
 	return p->keyed ? cv_node_find(&c->loop.node, p->pub)
 			: cv_session_named(c, p->name);
+}
+
+/* what will dial a peer whose endpoint is another; nothing changes yet */
+static int make_dialer(struct apply *a, unsigned i)
+{
+	const struct cv_conf_peer *p = &a->next->peer[i];
+	struct cv_part *part = &a->parts.peer[i];
+	struct cv_session *s = part->is;
+	void *present = s->dialer;
+	bool dials = s->dials;
+	struct cv_url u;
+	part->moved =
+		part->was < 0 ||
+		!same_text(&a->c->conf.peer[part->was].endpoint, &p->endpoint);
+	if (!part->moved || !*p->endpoint.text)
+		return 0;
+	if (!cv_url_parse(&u, p->endpoint.text, strlen(p->endpoint.text), NULL))
+		part->dialer = cv_dialer_new(&a->c->loop, s, &u);
+	s->dialer = present;
+	s->dials = dials;
+	return part->dialer ? 0
+			    : cv_refuse(a->diag, CULVERT_ENOMEM,
+				      p->endpoint.line, "out of memory");
 }
 
 static int make_peer(struct apply *a, unsigned i)
@@ -122,21 +152,18 @@ static int make_peer(struct apply *a, unsigned i)
 	struct cv_node *n = &a->c->loop.node;
 	uint8_t pub[CV_KEY];
 	struct cv_session *s = known(a->c, p);
-	*part = (struct cv_part){ s, s ? (int)s->rule : -1 };
+	*part = (struct cv_part){ .is = s, .was = s ? (int)s->rule : -1 };
 	if (s)
-		return 0;
+		return make_dialer(a, i);
 	memcpy(pub, p->pub, CV_KEY);
 	if (!p->keyed) /* plain: told apart by a random identity */
 		n->env.random(n->env.user, pub, sizeof pub);
-	if (p->keyed && !memcmp(pub, n->pub, CV_KEY))
-		return cv_refuse(a->diag, CULVERT_EINVAL, p->line,
-			"this is our own public key; a peer has another");
 	part->is = s = cv_session_new(n, pub, !p->keyed);
 	if (!s)
 		return cv_refuse(a->diag, CULVERT_ENOMEM, p->line,
 			"too many peers: at most %d", CV_SESSIONS_MAX);
 	snprintf(s->name, sizeof s->name, "%s", p->name);
-	return 0;
+	return make_dialer(a, i);
 }
 
 /* why a port could not be had, and what to do about it */
@@ -175,10 +202,13 @@ static int numeric(struct apply *a, const struct cv_conf_text *t,
 		t->text);
 }
 
-static bool same_text(
-	const struct cv_conf_text *a, const struct cv_conf_text *b)
+/* two rules of one text cannot have the same port */
+static bool taken(const struct cv_part *part, unsigned i)
 {
-	return !strcmp(a->text, b->text);
+	for (unsigned k = 0; k < i; k++)
+		if (part[i].was >= 0 && part[k].was == part[i].was)
+			return true;
+	return false;
 }
 
 /* a foreign connection has two descriptors; some are for other things */
@@ -222,8 +252,11 @@ static int make_listen(struct apply *a, unsigned i)
 	part->was = -1;
 	for (unsigned j = 0; j < c->conf.listens; j++)
 		if (same_text(t, &c->conf.listen[j]))
-			*part = (struct cv_part){ c->parts.listen[j].is,
-				(int)j };
+			*part = (struct cv_part){ .is = c->parts.listen[j].is,
+				.was = (int)j };
+	if (taken(a->parts.listen, i))
+		return cv_refuse(a->diag, CULVERT_EINVAL, t->line,
+			"cannot listen on %s twice", t->text);
 	int err = part->is ? 0 : numeric(a, t, &u, &at);
 	if (!err && !part->is) {
 		part->is =
@@ -267,7 +300,8 @@ static int make_far(struct apply *a, unsigned i)
 	int was = a->parts.forward[i].was;
 	if (was >= 0 && c->parts.far[was].is &&
 		!strcmp(c->conf.forward[was].via, f->via)) {
-		*part = (struct cv_part){ c->parts.far[was].is, was };
+		*part = (struct cv_part){ .is = c->parts.far[was].is,
+			.was = was };
 		return 0;
 	}
 	if (!cv_url_parse(&u, f->via, strlen(f->via), NULL))
@@ -289,6 +323,9 @@ static int make_forward(struct apply *a, unsigned i)
 	if (err)
 		return err;
 	part->was = find_port(c, &at);
+	if (taken(a->parts.forward, i))
+		return cv_refuse(a->diag, CULVERT_EINVAL, t->line,
+			"cannot listen on %s twice", t->text);
 	part->is = part->was < 0 ? cv_udp_listen(c->udp, &at)
 				 : c->parts.forward[part->was].is;
 	return part->is ? make_far(a, i) : no_port(a, t, errno);
@@ -336,8 +373,6 @@ static void drop_peer(struct cv_session *s)
 	s->dials = false;
 	cv_session_hang_up(
 		s, n->draining ? "stopped" : "the peer was taken out");
-	if (s->told && n->env.state)
-		n->env.state(n->env.user, s);
 	cv_session_free(s);
 }
 
@@ -353,9 +388,12 @@ static void drop_parts(struct cv_parts *p, const struct cv_conf *conf, bool all)
 	for (unsigned i = 0; i < conf->listens; i++)
 		if (p->listen[i].is && (all || p->listen[i].was < 0))
 			cv_unlisten(&conf->listen[i], p->listen[i].is);
-	for (unsigned i = 0; i < conf->peers; i++)
+	for (unsigned i = 0; i < conf->peers; i++) {
+		if (p->peer[i].dialer)
+			cv_dialer_free(p->peer[i].dialer);
 		if (p->peer[i].is && (all || p->peer[i].was < 0))
 			drop_peer(p->peer[i].is);
+	}
 	if (all || p->metrics.was < 0)
 		cv_metrics_free(p->metrics.is);
 	p->metrics.is = NULL;
@@ -428,41 +466,32 @@ static void hand_on(struct apply *a)
 			old->far[new->far[i].was].is = NULL;
 }
 
-static void set_endpoint(
-	struct culvert *c, struct cv_session *s, const struct cv_conf_peer *p)
+static void set_dialer(struct cv_session *s, struct cv_part *part)
 {
-	struct cv_url u;
 	if (s->dialer)
 		cv_dialer_free(s->dialer);
-	s->dialer = NULL;
-	s->dials = false;
-	if (*p->endpoint.text && !cv_url_parse(&u, p->endpoint.text,
-					 strlen(p->endpoint.text), NULL))
-		s->dialer = cv_dialer_new(&c->loop, s, &u);
-	if (*p->endpoint.text && !s->dialer)
-		cv_log(&c->loop.node, CULVERT_ERROR,
-			"msg=\"out of memory: a peer is not dialled\" peer=%s",
-			s->name);
+	s->dialer = part->dialer;
+	s->dials = part->dialer != NULL;
+	part->dialer = NULL;
 }
 
 static void set_peer(struct apply *a, unsigned i)
 {
 	struct culvert *c = a->c;
 	const struct cv_conf_peer *p = &a->next->peer[i];
-	const struct cv_part *part = &a->parts.peer[i];
+	struct cv_part *part = &a->parts.peer[i];
 	struct cv_session *s = part->is;
 	if (!s) /* it was made, or nothing is applied */
 		return;
-	const struct cv_conf_peer *was =
-		part->was < 0 ? NULL : &c->conf.peer[part->was];
-	bool moved = !was || !same_text(&was->endpoint, &p->endpoint);
-	bool rekeyed = !was || memcmp(s->psk, p->psk, CV_KEY) != 0;
+	bool rekeyed = part->was < 0 || memcmp(s->psk, p->psk, CV_KEY) != 0;
 	s->rule = i;
+	if (strcmp(s->name, p->name) != 0)
+		cv_app_gone(c->app, s);
 	snprintf(s->name, sizeof s->name, "%s", p->name);
 	memcpy(s->psk, p->psk, CV_KEY);
-	if (moved)
-		set_endpoint(c, s, p);
-	if (moved || rekeyed)
+	if (part->moved)
+		set_dialer(s, part);
+	if (part->moved || rekeyed)
 		cv_session_hang_up(s, "its settings were changed");
 	if (c->started)
 		cv_session_want(s, cv_now_of(c));
@@ -514,6 +543,7 @@ static void commit(struct apply *a)
 		cv_conf_clear(&c->conf);
 	c->parts = a->parts;
 	c->conf = *a->next;
+	cv_crypto_wipe(a->next, sizeof *a->next); /* it has keys */
 }
 
 int cv_apply(struct culvert *c, struct cv_conf *next, struct culvert_diag *diag)

@@ -57,11 +57,11 @@ int culvert_show(culvert *c, const char *request,
 	if (!f)
 		return CULVERT_ENOMEM;
 	bool known = compose(c, request, f);
-	fclose(f);
-	if (known && text)
+	bool whole = !fclose(f) && text;
+	if (known && whole)
 		answer(user, text, len);
 	free(text);
-	return known ? 0 : CULVERT_EINVAL;
+	return !known ? CULVERT_EINVAL : whole ? 0 : CULVERT_ENOMEM;
 }
 
 int culvert_note(culvert *c, const char *text)

@@ -20,10 +20,13 @@
  * struct cv_part - what one rule of the configuration was made into
  * @is:		the object
  * @was:	its place in the configuration before, -1: it is new
+ * @moved:	a peer's Endpoint is another: @dialer takes over, NULL for none
  */
 struct cv_part {
 	void *is;
 	int was;
+	bool moved;
+	struct cv_dialer *dialer;
 };
 
 /** struct cv_parts - one for each rule, in the order of struct cv_conf */
@@ -60,11 +63,13 @@ struct culvert {
 
 	/* its life: life.c */
 	bool made;    /* culvert_new() is through */
-	bool started; /* ... culvert_start() */
+	bool started; /* ... culvert_start(); without a loop: knows the time */
 	bool running; /* in culvert_run() */
 	bool doomed;  /* freed by a callback, as soon as that has returned */
 	bool ended;   /* the orderly stop is complete */
-	atomic_bool stop_asked, wake_asked;
+	atomic_uint stop_asked; /* how often */
+	atomic_bool wake_asked;
+	cv_time drain_end; /* of the time that the stop may take */
 	ev_async asked;
 	ev_prepare turn; /* the last thing in each turn of the loop */
 	ev_timer drain_limit;
@@ -79,7 +84,7 @@ struct cv_session *cv_session_named(struct culvert *, const char *name);
 
 /**
  * cv_apply() - Make a node what a configuration says
- * @next:	the configuration; taken over on success
+ * @next:	the configuration; on success it is taken over, and empty
  *
  * What stands in both, the present one and @next, goes on as it is.
  *
@@ -105,6 +110,9 @@ void cv_life_clear(struct culvert *);
 
 /** cv_life_turn() - what was asked from other threads or by callbacks */
 void cv_life_turn(struct culvert *);
+
+/** cv_life_deadline() - when that has something to do, without a loop */
+cv_time cv_life_deadline(const struct culvert *);
 
 /** cv_life_over() - destroy it if a callback freed it; true if so */
 bool cv_life_over(struct culvert *);

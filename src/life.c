@@ -65,6 +65,7 @@ static void drain(struct culvert *c)
 	if (c->udp)
 		cv_udp_io_drain(c->udp);
 	cv_node_drain(n);
+	c->drain_end = cv_now_of(c) + CV_DRAIN;
 	if (!c->loop.ev)
 		return;
 	/* this turn's flush is over, and nothing may come to begin another */
@@ -72,6 +73,12 @@ static void drain(struct culvert *c)
 	cv_node_flush(n, cv_now());
 	ev_now_update(c->loop.ev);
 	ev_timer_start(c->loop.ev, &c->drain_limit);
+}
+
+/* everything left, or it has had its time */
+static bool drained(const struct culvert *c)
+{
+	return cv_node_drained(&c->loop.node) || cv_now_of(c) >= c->drain_end;
 }
 
 void cv_life_turn(struct culvert *c)
@@ -84,11 +91,21 @@ void cv_life_turn(struct culvert *c)
 	}
 	if (!c->started && c->loop.ev)
 		return;
-	if (atomic_exchange(&c->stop_asked, false) && !c->doomed)
+	for (unsigned n = atomic_exchange(&c->stop_asked, 0); n && !c->doomed;
+		n--)
 		drain(c);
-	if (c->loop.node.draining && !c->doomed &&
-		cv_node_drained(&c->loop.node))
+	if (c->loop.node.draining && !c->doomed && drained(c))
 		end(c);
+}
+
+cv_time cv_life_deadline(const struct culvert *c)
+{
+	const struct cv_node *n = &c->loop.node;
+	bool stopping = n->draining && !c->ended;
+	if (c->stop_asked || c->wake_asked || !cv_list_empty(&n->dirty_edges) ||
+		(stopping && drained(c)))
+		return c->links.now;
+	return stopping ? c->drain_end : CV_NEVER;
 }
 
 bool cv_life_over(struct culvert *c)
@@ -112,6 +129,9 @@ static void on_turn(struct ev_loop *ev, ev_prepare *w, int events)
 	struct culvert *c = w->data;
 	(void)events;
 	cv_life_turn(c);
+	/* what that has stirred up is for the next turn, which comes at once */
+	if (cv_node_stirred(&c->loop.node))
+		ev_async_send(ev, &c->asked);
 	if (!c->doomed)
 		return;
 	/* a loop cannot be destroyed from within: culvert_run() does that */
@@ -191,7 +211,7 @@ void culvert_stop(culvert *c)
 {
 	if (!c)
 		return;
-	atomic_store(&c->stop_asked, true);
+	atomic_fetch_add(&c->stop_asked, 1);
 	if (c->loop.ev)
 		ev_async_send(c->loop.ev, &c->asked);
 }

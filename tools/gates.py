@@ -219,10 +219,23 @@ def gate_manual():
                           "WARNING|ERROR")
 
 
+def gate_keys():
+    """culvert.conf(5) has every section and key"""
+    page = read("man/culvert.conf.5")
+    text = read("src/core/conf_keys.c")
+    for key in re.findall(r'\{ CV_CONF_\w+, "(\w+)"', text):
+        if not re.search(rf"^\.It Sy {key} No = ", page, re.M):
+            yield key
+    for section in re.findall(r'\[CV_CONF_\w+\] = "(\w+)"', text):
+        if f".Ss [{section}" not in page:
+            yield f"[{section}]"
+
+
 def gate_shell():
     """shellcheck finds nothing"""
     yield from complaints(["shellcheck", "-f", "gcc", "-S", "warning",
-                           *files("tools", ends=(".sh",)), ".ci/run"], ":")
+                           *files("tools", "examples", ends=(".sh",)),
+                           ".ci/run"], ":")
 
 
 def gate_cppcheck():

@@ -70,8 +70,11 @@ static void check_instance(struct cv_session *s, const struct cv_keys *k)
 		else
 			f->state = CV_FLOW_OPENING;
 	}
-	/* the peer numbers its flows anew: theirs must not meet new ones */
-	if (orphans)
+	/*
+	 * The peer numbers its flows anew: theirs must not meet new ones.  And
+	 * what was queued while it was up relies on OPENs it has forgotten.
+	 */
+	if (orphans || s->ready)
 		cv_session_drop_queue(s, CV_DROP_LINK_LOST);
 }
 

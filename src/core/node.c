@@ -280,6 +280,12 @@ void cv_node_flush(struct cv_node *n, cv_time now)
 	}
 }
 
+bool cv_node_stirred(const struct cv_node *n)
+{
+	return !cv_list_empty(&n->dirty_edges) ||
+	       !cv_list_empty(&n->dirty_links);
+}
+
 void cv_node_drain(struct cv_node *n)
 {
 	n->draining = true;

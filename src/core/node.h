@@ -93,6 +93,9 @@ void cv_node_output(struct cv_node *, struct cv_link *, struct cv_bufq *out,
 /** cv_node_flush() - let every dirty link write; once per loop turn */
 void cv_node_flush(struct cv_node *, cv_time now);
 
+/** cv_node_stirred() - links or edges have something to do before the wait */
+bool cv_node_stirred(const struct cv_node *);
+
 /**
  * cv_node_drain() - An orderly stop: nothing new, and a CLOSE behind what is
  * queued for each peer

@@ -127,7 +127,6 @@ static void came_up(struct cv_session *s, struct cv_path *p, cv_time now)
 {
 	char at[CV_ADDRTEXT];
 	s->turn = p;
-	changed(s);
 	cv_session_expire(s, now);
 	cv_txq_restamp(&s->txq, now);
 	cv_log(s->node, CULVERT_INFO, "msg=\"peer up\" peer=%s link=%s://%s",
@@ -175,12 +174,15 @@ static void begin_waiting(struct cv_session *s, cv_time now)
 /* the keys work on this link */
 void cv_session_ready(struct cv_session *s, struct cv_path *p, cv_time now)
 {
-	if (!s->ready)
+	bool news = !s->ready;
+	if (news)
 		came_up(s, p, now);
 	else if (!p->ready)
 		joined(s, p);
 	s->ready += !p->ready;
 	p->ready = true;
+	if (news)
+		changed(s);
 	p->joining = s->doubt = false;
 	begin_waiting(s, now);
 	cv_session_open_pinned(s);
@@ -260,6 +262,9 @@ void cv_session_link_down(struct cv_session *s, struct cv_path *p, cv_time now)
 		s->stats.handshakes_failed++;
 		s->node->stats.handshakes_failed++;
 	}
+	/* the responder wants time between two on the link that is next */
+	if (s->hs_path == p)
+		s->hs_retry = now + CV_SEC(1);
 	cv_path_clear(p);
 	/* it relies on OPENs that went over this link */
 	if (was && !s->ready) {

@@ -116,7 +116,12 @@ static void on_control(struct cv_path *p, struct cv_frame *f, cv_time now)
 	switch (f->type) {
 	case CV_FRAME_PING:
 		f->type = CV_FRAME_PONG;
-		cv_path_control(p, f);
+		/* behind what was answered before, as far as links have an
+		   order */
+		if (s->ready > 1)
+			cv_path_control(p, f);
+		else
+			cv_session_control(s, f, now);
 		break;
 	case CV_FRAME_PONG:
 		if (now - f->value < CV_DEAD)

@@ -30,12 +30,19 @@ struct note {
 	struct cv_frame train;
 };
 
+/* the name of a session that went down, and may not exist any more */
+struct gone {
+	char name[sizeof((struct cv_session *)0)->name];
+};
+
 struct cv_app {
 	struct cv_edge edge;
 	const struct culvert_options *options;
 	const cv_time *now;
 	struct note *note;
-	size_t notes, room;
+	size_t notes, note_room;
+	struct gone *gone;
+	size_t gones, gone_room;
 	struct cv_list asked, opened, ended; /* flows there is news of */
 	uint64_t serial;                     /* tells our flows apart */
 	unsigned calling;
@@ -89,30 +96,31 @@ static int open_end(struct cv_edge *e, struct cv_end *end, const char *target,
 	return 1;
 }
 
-static struct note *add_note(struct cv_app *a)
+/* an array with room for one more than @used of its elements, or NULL */
+static void *grown(void *array, size_t used, size_t *room, size_t each)
 {
-	if (a->notes == a->room) {
-		size_t room = a->room ? a->room * 2 : 64;
-		struct note *more = realloc(a->note, room * sizeof *more);
-		if (!more)
-			return NULL;
-		a->note = more;
-		a->room = room;
-	}
-	return &a->note[a->notes++];
+	if (used < *room)
+		return array;
+	size_t want = *room ? *room * 2 : 64;
+	void *more = realloc(array, want * each);
+	if (more)
+		*room = want;
+	return more;
 }
 
 static int dgram(struct cv_edge *e, struct cv_end *end,
 	const struct cv_frame *train, cv_time now)
 {
 	struct cv_app *a = app_of(e);
-	struct note *n = add_note(a);
+	struct note *more =
+		grown(a->note, a->notes, &a->note_room, sizeof *more);
 	(void)now;
-	if (!n) {
+	if (!more) {
 		e->node->stats.drop[CV_DROP_NO_BUFFER] += cv_frame_count(train);
 		return 0;
 	}
-	*n = (struct note){ end->ctx, *train };
+	a->note = more;
+	a->note[a->notes++] = (struct note){ end->ctx, *train };
 	cv_node_edge_dirty(e->node, e);
 	return 0;
 }
@@ -171,8 +179,25 @@ void cv_app_mute(struct cv_app *a)
 	a->mute = true;
 }
 
-void cv_app_peers(struct cv_app *a)
+void cv_app_gone(struct cv_app *a, struct cv_session *s)
 {
+	if (!s->told)
+		return;
+	struct gone *more =
+		grown(a->gone, a->gones, &a->gone_room, sizeof *more);
+	if (!more)
+		return;
+	a->gone = more;
+	memcpy(a->gone[a->gones++].name, s->name, sizeof s->name);
+	s->told = false;
+	a->peers = true;
+	cv_node_edge_dirty(a->edge.node, &a->edge);
+}
+
+void cv_app_peer(struct cv_app *a, struct cv_session *s)
+{
+	if (!cv_session_up(s))
+		cv_app_gone(a, s);
 	a->peers = true;
 	cv_node_edge_dirty(a->edge.node, &a->edge);
 }
@@ -189,20 +214,32 @@ static struct cv_session *changed(const struct cv_node *n)
 	return NULL;
 }
 
+static void tell_peer(
+	struct cv_app *a, const char *name, enum culvert_peer_state state)
+{
+	cv_app_enter(a);
+	a->options->state(a->options->user, name, state);
+	cv_app_leave(a);
+}
+
 static void tell_peers(struct cv_app *a)
 {
-	const struct culvert_options *o = a->options;
 	struct cv_session *s;
-	if (!a->peers || !o->state)
+	if (!a->peers || !a->options->state)
 		return;
 	a->peers = false;
+	for (size_t i = 0; i < a->gones && !a->mute; i++) {
+		struct gone g = a->gone[i]; /* a callback may add more */
+		tell_peer(a, g.name, CULVERT_PEER_DOWN);
+	}
+	a->gones = 0;
 	/* from the start each time: a callback may free sessions */
 	while (!a->mute && (s = changed(a->edge.node))) {
+		struct gone g;
+		memcpy(g.name, s->name, sizeof g.name);
 		s->told = !s->told;
-		cv_app_enter(a);
-		o->state(o->user, s->name,
+		tell_peer(a, g.name,
 			s->told ? CULVERT_PEER_UP : CULVERT_PEER_DOWN);
-		cv_app_leave(a);
 	}
 }
 
@@ -343,15 +380,15 @@ int cv_app_open(struct cv_app *a, struct cv_session *s, const char *target,
 
 int cv_app_send(culvert_flow *w, const void *data, size_t len)
 {
-	if (!w->end)
+	struct cv_app *a = w->app;
+	if (!w->end || a->edge.node->draining)
 		return CULVERT_ESTATE;
 	struct cv_frame train = {
 		.type = CV_FRAME_DGRAM,
-		.data = (uint8_t *)(uintptr_t)data,
+		.data = (uint8_t *)(uintptr_t)(data ? data : ""),
 		.len = (uint32_t)len,
 		.seg = (uint32_t)len,
 	};
-	struct cv_app *a = w->app;
 	return cv_flow_send(a->edge.node, w->end, &train, now_of(a))
 		       ? CULVERT_EFULL
 		       : 0;
@@ -401,5 +438,6 @@ void cv_app_free(struct cv_app *a)
 	tell_ended(a);
 	cv_list_del(&a->edge.dirty);
 	free(a->note);
+	free(a->gone);
 	free(a);
 }

@@ -24,8 +24,12 @@ void cv_app_free(struct cv_app *);
 /** cv_app_edge() - what the node is given */
 struct cv_edge *cv_app_edge(struct cv_app *);
 
-/** cv_app_peers() - a session came up or went down: tell the program soon */
-void cv_app_peers(struct cv_app *);
+/**
+ * cv_app_peer() - A session came up or went down: tell the program soon
+ * cv_app_gone() - It goes by this name no longer: if it was up, it is down
+ */
+void cv_app_peer(struct cv_app *, struct cv_session *);
+void cv_app_gone(struct cv_app *, struct cv_session *);
 
 /** cv_app_mute() - no callback is made any more */
 void cv_app_mute(struct cv_app *);

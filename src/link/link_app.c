@@ -3,7 +3,9 @@
  * link_app.c - records in and out of bytes that somebody else moves
  *
  * DOC: In: bytes are copied behind those that did not make a record yet, and
- * packets opened in place.  Out: packets are pulled only when the program asks,
+ * packets opened in place; before the bytes move the edges have made use of
+ * them, and so the program was called, which may have closed this very link.
+ * Out: packets are pulled only when the program asks,
  * as many as it has room for; until it asks again the link counts as blocked,
  * so that what waits may be dropped for its age.
  */
@@ -21,7 +23,8 @@ struct culvert_link {
 	struct cv_bufq out; /* pulled, not yet asked for */
 	uint8_t *part;      /* bytes in that make no record yet */
 	size_t len, cap;
-	bool down; /* the node is done with it */
+	bool down;          /* the node is done with it */
+	bool reading, gone; /* closed by the program while it reads */
 };
 
 /* a record, and as much again as one call brings */
@@ -70,18 +73,27 @@ struct cv_applinks *cv_applink_set(const culvert_link *l)
 	return l->set;
 }
 
-void cv_applink_free(culvert_link *l)
+static void destroy(struct culvert_link *l)
 {
 	struct cv_node *n = l->link.node;
-	if (!l->down)
-		cv_node_link_down(n, &l->link, l->set->now);
 	for (struct cv_buf *b; (b = cv_bufq_pop(&l->out));) {
 		n->stats.drop[CV_DROP_LINK_LOST] += b->dgrams;
 		cv_buf_free(&n->pool, b);
 	}
-	cv_list_del(&l->all);
 	free(l->part);
 	free(l);
+}
+
+void cv_applink_free(culvert_link *l)
+{
+	if (!l->down)
+		cv_node_link_down(l->link.node, &l->link, l->set->now);
+	l->down = true;
+	cv_list_del(&l->all);
+	if (l->reading)
+		l->gone = true;
+	else
+		destroy(l);
 }
 
 void cv_applinks_clear(struct cv_applinks *set)
@@ -120,45 +132,57 @@ static void keep(struct culvert_link *l, const uint8_t *p)
 	l->cap = 0;
 }
 
-static int records(struct culvert_link *l)
+/* the packets that are whole; NULL, or why the stream is of no use */
+static const char *records(struct culvert_link *l, uint8_t **p)
 {
-	uint8_t *p = l->part, *packet;
+	struct cv_node *n = l->link.node;
+	uint8_t *packet;
 	uint32_t len = 0;
-	int err = 0;
-	for (;;) {
+	while (!l->down) {
 		bool known = l->link.trusted || l->link.dialled;
-		packet = cv_record_next(&p, l->part + l->len,
+		packet = cv_record_next(p, l->part + l->len,
 			known ? CV_PACKET_MAX : CV_STRANGER_RECORD, &len);
-		if (!packet || l->down)
+		if (!packet)
 			break;
-		int drop = cv_node_input(
-			l->link.node, &l->link, packet, len, l->set->now);
+		int drop = cv_node_input(n, &l->link, packet, len, l->set->now);
 		/* a cookie is an answer: the next initiation comes here */
-		if (drop && drop != CV_DROP_UNDER_LOAD && !l->link.trusted) {
-			err = CULVERT_EPROTO;
-			break;
-		}
+		if (drop && drop != CV_DROP_UNDER_LOAD && !l->link.trusted)
+			return cv_drop_name((enum cv_drop)drop);
 	}
-	if (len == UINT32_MAX) {
-		l->link.node->stats.drop[CV_DROP_MALFORMED]++;
-		err = CULVERT_EPROTO;
-	}
-	keep(l, p);
-	return l->down ? CULVERT_EPROTO : err;
+	if (len != UINT32_MAX)
+		return NULL;
+	n->stats.drop[CV_DROP_MALFORMED]++;
+	return "this is not culvert's protocol";
+}
+
+/* what one call brings, in helpings that bound the buffer */
+static int read_some(struct culvert_link *l, const uint8_t *data, size_t len)
+{
+	bool room = take(l, data, len);
+	uint8_t *p = l->part;
+	const char *why = room ? records(l, &p) : "out of memory";
+	cv_node_input_done(l->link.node);
+	if (why && !l->down)
+		close_link(&l->link, why);
+	if (room)
+		keep(l, p);
+	return !room ? CULVERT_ENOMEM : l->down ? CULVERT_EPROTO : 0;
 }
 
 int cv_applink_input(culvert_link *l, const uint8_t *data, size_t len)
 {
-	int err = 0;
-	while (len && !l->down && !err) {
+	int err = l->down ? CULVERT_EPROTO : 0;
+	l->reading = true;
+	while (len && !err) {
 		size_t n = len < PART ? len : PART;
-		if (!take(l, data, n))
-			return CULVERT_ENOMEM;
-		err = records(l);
+		err = read_some(l, data, n);
 		data += n;
 		len -= n;
 	}
-	return l->down ? CULVERT_EPROTO : err;
+	l->reading = false;
+	if (l->gone)
+		destroy(l);
+	return err;
 }
 
 /* as much of what was pulled as there is room for */

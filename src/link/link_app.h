@@ -28,7 +28,11 @@ struct cv_applinks *cv_applink_set(const culvert_link *);
 void cv_applink_free(culvert_link *);
 void cv_applinks_clear(struct cv_applinks *);
 
-/** cv_applink_input(), cv_applink_output() - culvert_link_input(), _output() */
+/**
+ * cv_applink_input(), cv_applink_output() - culvert_link_input(), _output()
+ *
+ * From within the former the program is called, which may free the link.
+ */
 int cv_applink_input(culvert_link *, const uint8_t *data, size_t len);
 size_t cv_applink_output(culvert_link *, uint8_t *data, size_t size);
 

@@ -5,23 +5,24 @@
  * DOC: A client asks, is answered, and is heard until it hangs up: closing
  * earlier could destroy what it has not read yet.  A spare descriptor is kept
  * so that a question is heard even when there are no others; when that is
- * gone too, the listening socket rests.
+ * gone too, the listening socket rests.  It also does while clients come faster
+ * than they could say what they want.
  */
 #include "loop/answer.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define REST .1 /* seconds without descriptors until the next attempt */
+#define REST .1    /* seconds without descriptors until the next attempt */
+#define GRACE .005 /* seconds that a client has before it gives way */
 
 struct client {
 	struct cv_answer *server; /* NULL: the place is free */
-	uint64_t number;          /* in the order they came */
+	double since;             /* it is there, in the loop's time */
 	ev_io io;
 	ev_timer limit;
 	char request[CV_ANSWER_REQUEST];
@@ -37,7 +38,6 @@ struct cv_answer {
 	ev_io io;
 	ev_timer rest;
 	int spare;
-	uint64_t clients; /* so far */
 	struct client client[CV_ANSWER_CLIENTS];
 };
 
@@ -151,22 +151,22 @@ static struct client *place(struct cv_answer *s)
 		struct client *c = &s->client[i];
 		if (!c->server)
 			return c;
-		if (c->number < first->number)
+		if (c->since < first->since)
 			first = c;
 	}
-	hang_up(first);
 	return first;
 }
 
-static void admit(struct cv_answer *s, int fd)
+static void admit(struct cv_answer *s, struct client *c, int fd)
 {
 	if (s->ops->admit && !s->ops->admit(fd)) {
 		close(fd);
 		return;
 	}
-	struct client *c = place(s);
+	if (c->server)
+		hang_up(c);
 	c->server = s;
-	c->number = s->clients++;
+	c->since = ev_now(s->ev);
 	ev_io_init(&c->io, on_client, fd, EV_READ);
 	ev_timer_init(&c->limit, on_impatient, CV_ANSWER_PATIENCE, 0.);
 	c->io.data = c->limit.data = c;
@@ -181,23 +181,32 @@ static void on_rested(struct ev_loop *ev, ev_timer *w, int events)
 	ev_io_start(ev, &s->io);
 }
 
+static void rest(struct cv_answer *s, double seconds)
+{
+	ev_io_stop(s->ev, &s->io);
+	ev_timer_set(&s->rest, seconds, 0.);
+	ev_timer_start(s->ev, &s->rest);
+}
+
 static void on_accept(struct ev_loop *ev, ev_io *w, int events)
 {
 	struct cv_answer *s = w->data;
+	struct client *c = place(s);
 	(void)events;
+	if (c->server && ev_now(ev) - c->since < GRACE) {
+		rest(s, GRACE);
+		return;
+	}
 	int fd = accept4(w->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 	if (fd < 0 && s->spare >= 0 && (errno == EMFILE || errno == ENFILE)) {
 		close(s->spare);
 		s->spare = -1;
 		fd = accept4(w->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 	}
-	if (fd >= 0) {
-		admit(s, fd);
-	} else if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED) {
-		ev_io_stop(ev, w);
-		ev_timer_set(&s->rest, REST, 0.);
-		ev_timer_start(ev, &s->rest);
-	}
+	if (fd >= 0)
+		admit(s, c, fd);
+	else if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
+		rest(s, REST);
 }
 
 struct cv_answer *cv_answer_new(

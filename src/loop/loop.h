@@ -21,7 +21,6 @@ struct cv_resolver;
 
 enum {
 	CV_RX_AREA = 128 << 10, /* bytes read from a stream at once */
-	CV_INHERITED = 64,      /* sockets that came with the process */
 };
 
 /** struct cv_breath - how busy the loop is, and with how little at a time */
@@ -43,9 +42,9 @@ struct cv_loop {
 	struct cv_breath breath;
 	uint8_t *area; /* CV_RX_AREA + CV_PACKET_MAX, shared by all streams */
 	struct cv_resolver *resolver;
-	bool no_mptcp;               /* the kernel has none, which was said */
-	int inherited[CV_INHERITED]; /* bound already; -1: used */
-	unsigned inherits;
+	const int *fds; /* listening sockets that exist, while it is made */
+	size_t nfds;
+	bool no_mptcp; /* the kernel has none, which was said */
 };
 
 /** struct cv_loop_size - how much a node may hold */

@@ -99,11 +99,10 @@ static struct cv_resolver *resolver(struct cv_loop *l)
 		.sock_state_cb = on_socket,
 		.sock_state_cb_data = r,
 	};
-	if (!r || ares_library_init(ARES_LIB_INIT_ALL))
-		goto fail;
-	if (ares_init_options(&r->channel, &opt,
-		    ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES |
-			    ARES_OPT_SOCK_STATE_CB))
+	/* no ares_library_init(): it is for Windows, and counts in a global */
+	if (!r || ares_init_options(&r->channel, &opt,
+			  ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES |
+				  ARES_OPT_SOCK_STATE_CB))
 		goto fail;
 	r->loop = l;
 	ev_timer_init(&r->timer, on_timer, 0., 0.);
@@ -219,7 +218,6 @@ void cv_resolver_free(struct cv_loop *l)
 	ev_timer_stop(l->ev, &r->timer);
 	for (int i = 0; i < SOCKETS; i++)
 		ev_io_stop(l->ev, &r->watch[i].io);
-	ares_library_cleanup();
 	free(r);
 	l->resolver = NULL;
 }

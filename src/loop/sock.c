@@ -193,16 +193,17 @@ static bool is_bound(int fd, const struct cv_addr *at, int type)
 		       listens);
 }
 
-int cv_sock_inherited(struct cv_loop *l, const struct cv_addr *at, int type)
+int cv_sock_inherited(
+	const struct cv_loop *l, const struct cv_addr *at, int type)
 {
-	for (unsigned i = 0; i < l->inherits; i++) {
-		int fd = l->inherited[i];
-		if (fd < 0 || !is_bound(fd, at, type))
+	for (size_t i = 0; i < l->nfds; i++) {
+		if (!is_bound(l->fds[i], at, type))
 			continue;
-		if (fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) ||
-			fcntl(fd, F_SETFD, FD_CLOEXEC))
-			continue;
-		l->inherited[i] = -1;
+		/* ours is another name for it */
+		int fd = fcntl(l->fds[i], F_DUPFD_CLOEXEC, 0);
+		int flags = fd < 0 ? -1 : fcntl(fd, F_GETFL);
+		if (flags >= 0)
+			fcntl(fd, F_SETFL, flags | O_NONBLOCK);
 		return fd;
 	}
 	return -1;

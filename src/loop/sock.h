@@ -23,12 +23,12 @@ void cv_sock_ends(int fd, struct cv_addr *local, struct cv_addr *remote);
 int cv_sock_new(const struct cv_addr *, int type);
 
 /**
- * cv_sock_inherited() - a socket that was bound to the address before we were
+ * cv_sock_inherited() - A socket that is bound to the address already
  * @type:	SOCK_DGRAM, or SOCK_STREAM for one that listens
  *
- * Return: non-blocking, close-on-exec, the caller's; -1: there is none
+ * Return: a duplicate, non-blocking, close-on-exec; -1: there is none
  */
-int cv_sock_inherited(struct cv_loop *, const struct cv_addr *, int type);
+int cv_sock_inherited(const struct cv_loop *, const struct cv_addr *, int type);
 
 /**
  * cv_sock_stream() - a stream socket as the URL's options want it
@@ -42,7 +42,8 @@ int cv_sock_inherited(struct cv_loop *, const struct cv_addr *, int type);
 int cv_sock_stream(struct cv_loop *, const struct cv_addr *,
 	const struct cv_url *, char why[CV_SOCK_WHY]);
 
-/** cv_sock_listen() - such a one that listens; -1 and @why, or, if an option is
+/** cv_sock_listen() - such a one that listens, or a duplicate of the loop's
+ * fds that does so at this address already; -1 and @why, or, if an option is
  * not what is wrong, "" and errno */
 int cv_sock_listen(struct cv_loop *, const struct cv_addr *,
 	const struct cv_url *, char why[CV_SOCK_WHY]);

@@ -83,10 +83,10 @@ def dh(private, other):
 class Node:
     """One end: its key, its instance, its clock. In plain mode a random identity."""
 
-    def __init__(self, private=None, plain=False, max_age=50_000):
+    def __init__(self, private=None, plain=False, max_age=50_000, links=0):
         self.private = X25519PrivateKey.from_private_bytes(private or os.urandom(32))
         self.public = public(self.private)
-        self.plain, self.max_age, self.last = plain, max_age, 0
+        self.plain, self.max_age, self.last, self.links = plain, max_age, 0, links
         self.instance = int.from_bytes(os.urandom(8), "big")
 
     def stamp(self):
@@ -94,7 +94,7 @@ class Node:
         return self.last
 
     def hello(self, stamp=None, version=1):
-        return struct.pack(">HHIQQ8x", version, 0, self.max_age, stamp or self.stamp(),
+        return struct.pack(">HHIQQ8x", version, self.links, self.max_age, stamp or self.stamp(),
                            self.instance)
 
 
@@ -205,10 +205,10 @@ def check_mac1(packet, receiver):
 
 
 def read_hello(text):
-    version, _, max_age, stamp, instance = struct.unpack(">HHIQQ8x", text)
+    version, links, max_age, stamp, instance = struct.unpack(">HHIQQ8x", text)
     if version != 1:
         raise Dropped("version")
-    return max_age, stamp, instance
+    return max_age, stamp, instance, links
 
 
 class Initiation:
@@ -305,7 +305,7 @@ class Keys:
     def __init__(self, plain, mine, theirs, sends, receives, hello):
         self.plain, self.mine, self.theirs = plain, mine, theirs
         self.sends, self.receives = sends, receives
-        self.max_age, self.stamp, self.instance = hello
+        self.max_age, self.stamp, self.instance, self.links = hello
         self.number, self.top, self.seen = 0, -1, 0
 
     def seal(self, text, number=None, index=None):
@@ -335,7 +335,7 @@ class Keys:
 
 # Q u64, I u32, B u8, v varint, d varint length and that many bytes
 FRAMES = {0x00: ("PADDING", ""), 0x01: ("PING", "Q"), 0x02: ("PONG", "Q"), 0x03: ("CLOSE", "v"),
-          0x04: ("TIME", "I"), 0x08: ("OPEN", "vBd"), 0x09: ("OPENED", "v"), 0x0a: ("RESET", "vv"),
+          0x04: ("TIME", "I"), 0x05: ("LINK", "v"), 0x08: ("OPEN", "vBd"), 0x09: ("OPENED", "v"), 0x0a: ("RESET", "vv"),
           0x10: ("DGRAM", "vvd")}
 NUMBERS = {name: number for number, (name, _) in FRAMES.items()}
 
@@ -411,12 +411,37 @@ class Session:
         self.node, self.peer, self.psk, self.reach = node, peer, psk, reach
         self.link = self.keys = self.previous = self.next = self.cookie = None
         self.flows, self.number, self.log = {}, -2, []
+        self.links, self.answers = {}, False    # by number; whether it is the responder
 
     def dial(self, address):
         """Initiator: a new link, a handshake, and a PING under the new keys."""
         self.link = Link(socket.create_connection(address, 3))
+        self.links = {0: self.link}
         self.handshake()
         return self
+
+    def agreed(self):
+        return max(1, min(self.node.links, self.keys.links))
+
+    def join(self, address, number):
+        """Initiator: a further link; it counts once something came in on it."""
+        link = Link(socket.create_connection(address, 3))
+        self.send(frame("LINK", number), frame("PING", number), over=link)
+        self.links[number] = link
+        while ("PONG", number) not in self.pump(link):
+            pass
+        return link
+
+    def place(self, link, text):
+        """Responder: a link that is new takes the place that LINK says."""
+        number = 0
+        for _, one in zip(range(2), frames(text)):
+            number = one[1] if one[0] == "LINK" else number
+        if number >= self.agreed():
+            raise Malformed(f"link {number}")
+        old, self.links[number] = self.links.get(number), link
+        if old:
+            old.close()
 
     def handshake(self, **hello):
         self.pending = Initiation(self.node, self.peer, self.psk, self.cookie, **hello)
@@ -433,12 +458,13 @@ class Session:
             self.flows = {flow: "closed" for flow in self.flows if flow % 2 == 0}
         self.previous, self.keys = self.keys, keys
         if confirm:
-            self.send(frame("PING", 0))
+            self.send(frame("LINK", 0) if self.agreed() > 1 else b"", frame("PING", 0))
 
     def accept(self, listener):
         """Responder: a connection, its initiation, and a packet under the new keys."""
         listener.settimeout(5)
         link = Link(listener.accept()[0])
+        self.answers = True
         self.pump(link)
         while self.next:
             self.log += self.pump(link)
@@ -461,24 +487,29 @@ class Session:
             if keys.stamp <= getattr(self, "stamp", 0) or self.peer not in (None, who):
                 raise Dropped("stamp or peer")
             self.stamp, self.next = keys.stamp, keys
+            self.fresh = link not in self.links.values()
             link.send(answer)
             return []
         for keys in (self.keys, self.previous, self.next):
             if keys and keys.mine == packet[1:8]:
                 text = keys.open(packet)
-                if keys is self.next:       # confirmed: the session moves here
-                    self.next, old, self.link = None, self.link, link
-                    if old and old is not link:
-                        old.close()
+                if keys is self.next:       # confirmed
+                    self.next, self.link = None, link
                     self.turn(keys, confirm=False)
-                return [self.react(one) for one in frames(text)]
+                    if self.fresh:          # the peer has moved
+                        for old in self.links.values():
+                            old.close()
+                        self.links = {}
+                if self.answers and link not in self.links.values():
+                    self.place(link, text)
+                return [self.react(one, link) for one in frames(text)]
         raise Dropped("no keys")
 
-    def react(self, one):
+    def react(self, one, link=None):
         """What the text makes an end answer; flows are kept by the number we write."""
         name, flow = one[0], one[1] ^ 1 if len(one) > 1 else 0
         if name == "PING":
-            self.send(frame("PONG", one[1]))
+            self.send(frame("PONG", one[1]), over=link)
         elif name == "OPEN":
             code = NOT_ALLOWED if one[2] != 2 else self.reach(one[3])
             if flow in self.flows or code is None:
@@ -494,8 +525,8 @@ class Session:
             self.send(frame("RESET", flow, UNKNOWN_FLOW))
         return one
 
-    def send(self, *parts, **how):
-        self.link.send(self.keys.seal(b"".join(parts), **how))
+    def send(self, *parts, over=None, **how):
+        (over or self.link).send(self.keys.seal(b"".join(parts), **how))
 
     def open(self, target=b"", kind=2, size=1):
         """A new flow; datagrams may follow at once."""

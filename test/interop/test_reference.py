@@ -26,7 +26,7 @@ sys.dont_write_bytecode = True          # nothing into the source tree
 
 import reference as ref
 from reference import (BAD_TARGET, DONE, NOT_ALLOWED, UNKNOWN_FLOW, Closed, Dropped, Initiation,
-                       Link, Node, Session, datagrams, frame, train)
+                       Link, Node, Session, datagrams, frame, frames, train)
 
 CULVERT = os.path.abspath(sys.argv[1])
 HOST = "127.0.0.1"
@@ -118,7 +118,8 @@ class Command:
 
     def __exit__(self, kind, value, trace):
         for s in self.sessions:             # it waits for them, for a second
-            s.link.close()
+            for link in (s.link, *s.links.values()):
+                link.close()
         if not self.stopping:
             self.stop()
         try:
@@ -189,8 +190,8 @@ class Forward(Command):
     """culvert forward and its surroundings: the server it dials, an application."""
 
     def __init__(self, *args, plain=False, psk=None, peer=None, to="udp://192.0.2.1:53",
-                 max_age=2000):
-        self.node, self.plain = Node(plain=plain, max_age=2_000_000), plain
+                 max_age=2000, query="", links=0):
+        self.node, self.plain = Node(plain=plain, max_age=2_000_000, links=links), plain
         client = Node()
         self.client = None if plain else client.public
         self.listener = socket.create_server((HOST, 0))
@@ -202,7 +203,7 @@ class Forward(Command):
         keys += ["--psk", key_file(psk)] if psk else []
         self.to = to.encode() if to else b""
         super().__init__("forward", f"udp://{HOST}:{self.port}", *([to] if to else []), "via",
-                         f"tcp://{HOST}:{self.listener.getsockname()[1]}", *keys, *args,
+                         f"tcp://{HOST}:{self.listener.getsockname()[1]}{query}", *keys, *args,
                          ready="msg=forwarding", max_age=max_age)
 
     def session(self, **how):
@@ -1218,6 +1219,164 @@ def heartbeat(s, begin):
             s.pump(s.link, 15)
     except Closed:
         true(29.5 < time.monotonic() - begin < 32, f"end after {time.monotonic() - begin} s")
+
+
+# ---- several links ---------------------------------------------------------
+
+
+def four_links(v):
+    v.nodes[0].links = 4
+    s = v.session()
+    equal(s.agreed(), 4)
+    s.flow, s.far = v.flow(s)               # what answers it could come over any
+    for number in range(1, 4):
+        s.join(v.address, number)
+    return s
+
+
+def over_all(s, flow, count):
+    """How many of the next datagrams came over each link."""
+    seen, got = dict.fromkeys(s.links, 0), []
+    while len(got) < count:
+        ready, _, _ = select.select([link.sock for link in s.links.values()], [], [], 3)
+        true(ready, f"{len(got)} of {count} came")
+        for number, link in s.links.items():
+            while link.sock in ready and (link.got or select.select([link.sock], [], [], 0)[0]):
+                for one in s.pump(link):
+                    if one[0] == "DGRAM":
+                        equal(one[1], flow)
+                        seen[number] += 1
+                        got += datagrams(*one[2:])
+    return seen, got
+
+
+@check("serve: four links carry both ways, and PONG comes over the link of its PING")
+def _():
+    for plain in (False, True):
+        with Serve(plain=plain) as v:
+            s = four_links(v)
+            for number, link in s.links.items():
+                s.send(train(s.flow, b"%d" % number), over=link)
+                v.expect(b"%d" % number)
+                s.send(frame("PING", 70 + number), over=link)
+                while ("PONG", 70 + number) not in s.pump(link):
+                    pass
+            wanted = [b"%d" % i for i in range(40)]
+            for one in wanted:
+                v.target.sendto(one, s.far)
+                time.sleep(.002)
+            seen, got = over_all(s, s.flow + 1, 40)
+            equal(sorted(got), sorted(wanted))
+            true(min(seen.values()) >= 2, f"uneven: {seen}")
+
+
+@check("serve: a number that is in use: the older link is closed; one that is too high: the new one")
+def _():
+    with Serve() as v:
+        s = four_links(v)
+        old = s.links[2]
+        s.join(v.address, 2)
+        closes(old)
+        for number in (4, 16, 1 << 40):
+            link = v.connect()
+            s.send(frame("LINK", number), frame("PING", 1), over=link)
+            closes(link)
+        for link in s.links.values():
+            s.send(frame("PING", 6), over=link)
+            while ("PONG", 6) not in s.pump(link):
+                pass
+
+
+@check("serve: without LINK a link is number 0; a peer that says 0 has one link")
+def _():
+    for links in (4, 0):
+        with Serve() as v:
+            v.nodes[0].links = links
+            s = v.session()
+            ping(s)
+            old, link = s.link, v.connect()
+            s.send(frame("PING", 5), over=link)
+            true(("PONG", 5) in s.pump(link), "PONG")
+            closes(old)
+            s.link = s.links[0] = link
+            ping(s)
+
+
+@check("serve: a handshake over one of the links keeps all, over a new one closes the others")
+def _():
+    with Serve() as v:
+        s = four_links(v)
+        s.link = s.links[3]
+        s.handshake()
+        for number, link in s.links.items():
+            s.send(frame("PING", 90 + number), over=link)
+            while ("PONG", 90 + number) not in s.pump(link):
+                pass
+        others = list(s.links.values())
+        s.dial(v.address)
+        ping(s)
+        for link in others:
+            closes(link)
+
+
+def joins(v, s):
+    """The next connection's number; it asks, and says nothing else unanswered."""
+    link = v.connection()
+    packet = link.recv()
+    true(len(packet) <= 512, "small")
+    found = [one for one in frames(s.keys.open(packet)) if one[0] != "TIME"]
+    equal([one[0] for one in found], ["LINK", "PING"])
+    equal(select.select([link.sock], [], [], 0.1)[0], [])
+    s.send(frame("PONG", found[1][1]), over=link)
+    s.links[found[0][1]] = link
+    return found[0][1]
+
+
+@check("forward: connections=3: two more links join, datagrams go over all, OPEN leads")
+def _():
+    with Forward(query="?connections=3", links=16) as v:
+        s = v.session()
+        equal(s.keys.links, 3)
+        equal({joins(v, s), joins(v, s)}, {1, 2})
+        time.sleep(.1)
+        v.app.send(b"a")
+        v.app.send(b"b")
+        flow = None
+        for _ in range(2):
+            ready, _, _ = select.select([link.sock for link in s.links.values()], [], [], 3)
+            link = next(link for link in s.links.values() if link.sock in ready)
+            found = [one for one in frames(s.keys.open(link.recv())) if one[0] != "TIME"]
+            equal(found[0][0], "OPEN")
+            flow = found[0][1]
+            if len([one for one in found if one[0] == "DGRAM"]) == 2 or found[-1][3] == b"b":
+                break
+        s.flows[flow ^ 1] = "open"
+        s.send(frame("OPENED", flow ^ 1))
+        time.sleep(.1)
+        wanted = [b"%d" % i for i in range(30)]
+        for one in wanted:
+            v.app.send(one)
+            time.sleep(.002)
+        seen, got = over_all(s, flow, 30)
+        equal(sorted(got), sorted(wanted))
+        true(min(seen.values()) >= 2, f"uneven: {seen}")
+        closed = s.links.pop(1)             # it comes back under its number
+        closed.close()
+        equal(joins(v, s), 1)
+
+
+@check("forward: connections=3 to a peer that says 0 or 1: one connection")
+def _():
+    for links in (0, 1):
+        with Forward(query="?connections=3", links=links) as v:
+            s = v.session()
+            v.flow(s)
+            v.listener.settimeout(.5)
+            try:
+                v.connection()
+            except TimeoutError:
+                continue
+            raise AssertionError("another connection")
 
 
 @check("serve: PING after 20 s of silence, the end after 30 s", slow=True)

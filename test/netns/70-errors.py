@@ -132,7 +132,7 @@ with Scene("70", __doc__) as s:
          ["no.conf", "No such file"]),
         ("run with no file's name", ("run", "-c"), USAGE,
          ["culvert run -c FILE"]),
-        ("nothing to do", conf(node + f"[Peer a]\nPublicKey = {pub}\n"),
+        ("nothing to do", conf(node + f"[Peer a]\nPublicKey = {peer}\n"),
          USAGE, ["nothing to do"]),
         ("an unknown key in a file",
          conf(node + "[Peer Office]\nEndpont = tcp://x:1\n"), USAGE,

@@ -19,6 +19,9 @@ OPEN = "application/openmetrics-text"
 
 soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
 resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+# what a node has freed is not kept under a sanitizer either: it is measured
+os.environ["ASAN_OPTIONS"] = os.environ.get("ASAN_OPTIONS", "") + \
+    ":quarantine_size_mb=1:thread_local_quarantine_size_kb=64"
 
 with Scene("73", __doc__) as s:
     a, b = s.pair()
@@ -26,7 +29,8 @@ with Scene("73", __doc__) as s:
     path = os.path.join(s.dir, "client.sock")
     server = s.serve(b, url("tcp", b.v4, LINK), peers=("c", "many"),
                      options=["--metrics", url("tcp", LO, PORT), "--peers",
-                              s.file("odd", f'{s.key("odd")[1]} o"d\\d\n')])
+                              s.file("odd", f'{s.key("odd")[1]} o"d\\d\n'),
+                              "--max-age", "1s"])
     client = s.forward(a, url("udp", LO, IN), url("udp", LO, OUT),
                        url("tcp", b.v4, LINK),
                        options=["--metrics", "unix://" + path]).up()
@@ -42,7 +46,8 @@ with Scene("73", __doc__) as s:
         return Reply(b.tcp(LO, PORT), get_request(where, method, more))
 
     def metrics(*names):
-        return read(sh(CULVERT, "metrics", *names).stdout)
+        # somebody may be running a node of before there were any
+        return read(sh(CULVERT, "metrics", *names, check=False).stdout)
 
     with s.check("a scrape is sound: types, names, units, no sample twice"):
         r = scrape()
@@ -197,7 +202,8 @@ with Scene("73", __doc__) as s:
     with s.check("a path that was left behind is taken over, one in use not"):
         client.signal(signal.SIGKILL)
         client.exit_code()
-        client = s.config(a, f"Metrics = unix://{path}\nPrivateKeyFile = "
+        client = s.config(a, f"Metrics = unix://{path}\nMaxAge = 1s\n"
+                          "PrivateKeyFile = "
                           f"{s.key('c')[0]}\n[Peer server]\nPublicKey = "
                           f"{s.key('s')[1]}\nEndpoint = "
                           f"{url('tcp', b.v4, LINK)}\n[Forward]\nFrom = "
@@ -229,7 +235,7 @@ with Scene("73", __doc__) as s:
     with s.check(f"{CROWD} connections, silent, half, or without a reader: "
                  "the node does not notice, who asks next is answered"):
         memory, fds = server.status("VmRSS"), server.descriptors()
-        crowd, most = [], 0
+        crowd, most, drops = [], 0, (client.drops(), server.drops())
         with b:
             for n in range(CROWD):
                 t = socket.socket()
@@ -251,12 +257,18 @@ with Scene("73", __doc__) as s:
         true(grown < 4096, f"{grown} KiB")
         for t in crowd:
             t.close()
-        busy.unhurt(0)
+        # as many packets at once are too many for the kernel, whose queue in
+        # front of all sockets holds 1000: what it drops there no node sees
+        busy.unhurt(0, lost=busy.sent // 20)
+        equal((client.drops(), server.drops()), drops, "drops")
+        gaps = [y - x for (_, x), (_, y) in zip(busy.answers, busy.answers[1:])]
+        true(max(gaps) < 0.5, f"silent for {max(gaps):.2f} s")
 
     with s.check("who says nothing is hung up on within 6 seconds"):
+        mark = busy.sent
         t = b.tcp(LO, PORT, 6)
         equal(t.recv(1), b"")
-    busy.unhurt(0)
+        busy.unhurt(mark)
     busy.close()
 
     # --- show --flows ---
@@ -268,21 +280,23 @@ with Scene("73", __doc__) as s:
         return every
 
     with s.check("show --flows: who, by whom, where to, how much"):
-        text = f"{LO}:{busy.udp.at[1]}"
+        v = a.udp()
+        for n in range(7):
+            equal(v.ask(b"%d" % n, (LO, IN)), b"%d" % n)
+        text = f"{LO}:{v.at[1]}"
         f = [f for f in flows(client)["list"]
              if f["from"].get("address") == text][0]
         equal((f["kind"], f["from"]["edge"], f["to"], f["target"], f["kept"]),
               ("dgram", "udp", {"peer": "server"}, url("udp", LO, OUT), False))
-        equal((f["sent"], f["received"]), (busy.sent, busy.sent))
+        equal((f["sent"], f["received"]), (7, 7))
         true(f["idle_seconds"] < 30, f)
         line = [x for x in sh(CULVERT, "show", "--flows",
                               client.name).stdout.splitlines() if text in x]
-        equal(line[0].split()[:6], ["dgram", text, "server",
-                                    url("udp", LO, OUT), str(busy.sent),
-                                    str(busy.sent)])
+        equal(line[0].split()[:6],
+              ["dgram", text, "server", url("udp", LO, OUT), "7", "7"])
 
     with s.check("at the far end too: its peer, and the target it reached"):
-        f = [f for f in flows(server)["list"] if f["sent"] == busy.sent][0]
+        f = [f for f in flows(server)["list"] if f["sent"] == 7][0]
         equal((f["from"], f["to"], f["target"]),
               ({"peer": peer}, {"edge": "udp"}, url("udp", LO, OUT)))
 
@@ -291,7 +305,8 @@ with Scene("73", __doc__) as s:
         sink = b.udp(LO, 7000)
         many = s.forward(a, url("udp", LO, 1235) + f"?peer={LO}:7001",
                          url("udp", LO, 7000), url("tcp", b.v4, LINK),
-                         key="many", name="many").up()
+                         key="many", name="many",
+                         options=["--max-age", "5s"]).up()
         with a:
             for n in range(LISTED + 52):
                 with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as t:

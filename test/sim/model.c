@@ -306,8 +306,11 @@ static void check_drop(struct end *e, int drop)
 		if (w->faults[odd[i]])
 			return;
 	}
-	/* a late initiation of a connection that was given up is stale */
+	/* a late initiation of a connection that was given up is stale, and
+	   those that a rekeying repeats arrive together behind a stall */
 	if (drop == CV_DROP_UNKNOWN_INDEX || drop == CV_DROP_STALE_HELLO ||
+		(drop == CV_DROP_FLOOD &&
+			(w->faults[FAULT_STALL] || w->faults[FAULT_SLOW])) ||
 		(drop == CV_DROP_NO_BUFFER && w->cfg.on[FAULT_MEMORY]) ||
 		(drop == CV_DROP_UNKNOWN_PEER && e->host->node.draining))
 		return;
