@@ -7,10 +7,6 @@ want="gcc meson ninja-build pkg-config libev-dev libssl-dev libc-ares-dev
 	bind9-dnsutils nftables python3 python3-cryptography
 	python3-prometheus-client mandoc zsh fish ethtool procps clang-format
 	clang-tidy cppcheck shellcheck microsocks tinyproxy-bin udptunnel"
-	libcmocka-dev iproute2 iperf3 dnsmasq-base bind9-dnsutils nftables
-	python3 python3-cryptography python3-prometheus-client mandoc
-	zsh fish ethtool procps clang-format
-	clang-tidy cppcheck shellcheck"
 missing=
 for p in $want; do
 	dpkg-query -W -f '${Status}' "$p" 2>/dev/null |

@@ -959,7 +959,7 @@ def _():
 def _():
     with Forward() as v:
         s = v.session()
-        s.react = lambda one: one           # says no OPENED
+        s.react = lambda one, link: one     # says no OPENED
         flow = v.flow(s)
         s.link.close()
         s.accept(v.listener)
@@ -1211,7 +1211,7 @@ def _():
 def heartbeat(s, begin):
     """PING 20 s after the last packet to the command; the link is given up after 30 s."""
     s.log = []
-    s.react = lambda one: one               # no PONG
+    s.react = lambda one, link: one         # no PONG
     s.wait("PING", 25)
     true(19.5 < time.monotonic() - begin < 21.5, f"PING after {time.monotonic() - begin} s")
     try:
