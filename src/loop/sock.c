@@ -168,7 +168,7 @@ int cv_sock_stream(struct cv_loop *l, const struct cv_addr *a,
 
 static bool listens_at(int fd, const struct cv_addr *a)
 {
-	struct sockaddr_storage ss;
+	struct sockaddr_storage ss = { 0 };
 	struct cv_addr is;
 	int listens = 0, type = 0;
 	socklen_t len = sizeof ss, size = sizeof(int);

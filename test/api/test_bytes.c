@@ -574,35 +574,37 @@ static void test_soak(void **state)
 	}
 }
 
+#define TEST(name) cmocka_unit_test_teardown(test_##name, end)
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_teardown(test_handshake, end),
-		cmocka_unit_test_teardown(test_plain, end),
-		cmocka_unit_test_teardown(test_wrong_key, end),
-		cmocka_unit_test_teardown(test_garbage, end),
-		cmocka_unit_test_teardown(test_byte_by_byte, end),
-		cmocka_unit_test_teardown(test_targets, end),
-		cmocka_unit_test_teardown(test_refusals, end),
-		cmocka_unit_test_teardown(test_nobody_accepts, end),
-		cmocka_unit_test_teardown(test_sizes, end),
-		cmocka_unit_test_teardown(test_close, end),
-		cmocka_unit_test_teardown(test_idle, end),
-		cmocka_unit_test_teardown(test_aged, end),
-		cmocka_unit_test_teardown(test_late, end),
-		cmocka_unit_test_teardown(test_behind, end),
-		cmocka_unit_test_teardown(test_reconnect, end),
-		cmocka_unit_test_teardown(test_another_stream, end),
-		cmocka_unit_test_teardown(test_restart, end),
-		cmocka_unit_test_teardown(test_heartbeat, end),
-		cmocka_unit_test_teardown(test_rekey, end),
-		cmocka_unit_test_teardown(test_stop, end),
-		cmocka_unit_test_teardown(test_stop_behind, end),
-		cmocka_unit_test_teardown(test_stop_twice, end),
-		cmocka_unit_test_teardown(test_note, end),
-		cmocka_unit_test_teardown(test_clock, end),
-		cmocka_unit_test_teardown(test_no_time_yet, end),
-		cmocka_unit_test_teardown(test_soak, end),
+		TEST(handshake),
+		TEST(plain),
+		TEST(wrong_key),
+		TEST(garbage),
+		TEST(byte_by_byte),
+		TEST(targets),
+		TEST(refusals),
+		TEST(nobody_accepts),
+		TEST(sizes),
+		TEST(close),
+		TEST(idle),
+		TEST(aged),
+		TEST(late),
+		TEST(behind),
+		TEST(reconnect),
+		TEST(another_stream),
+		TEST(restart),
+		TEST(heartbeat),
+		TEST(rekey),
+		TEST(stop),
+		TEST(stop_behind),
+		TEST(stop_twice),
+		TEST(note),
+		TEST(clock),
+		TEST(no_time_yet),
+		TEST(soak),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
