@@ -27,7 +27,7 @@ struct program {
 	int fd;
 	unsigned char out[4096]; /* pulled from the link, not yet written */
 	size_t len;
-	int done, ok;
+	int done, got;
 };
 
 /* monotonic µs; where it begins does not matter */
@@ -51,21 +51,11 @@ static void dgram(void *user, culvert_flow *flow, const void *data, size_t len)
 {
 	struct program *p = user;
 	printf("%s: got \"%.*s\"\n", p->name, (int)len, (const char *)data);
-	if (!strcmp(p->name, "right")) {
+	p->got++;
+	if (!strcmp(p->name, "right"))
 		culvert_send(flow, "pong", 4);
-		return;
-	}
-	p->ok = 1;
-	culvert_stop(p->node); /* says goodbye: the other end ends too */
-}
-
-static void state(void *user, const char *peer, enum culvert_peer_state s)
-{
-	struct program *p = user;
-	printf("%s: %s is %s\n", p->name, peer,
-		s == CULVERT_PEER_UP ? "up" : "down");
-	if (s == CULVERT_PEER_DOWN)
-		p->ok = 1;
+	else
+		culvert_stop(p->node); /* tells the other end, which ends too */
 }
 
 static void stopped(void *user)
@@ -124,7 +114,6 @@ static int run(struct program *p, const char *conf, const char *greet)
 		.size = sizeof options,
 		.flags = CULVERT_NO_LOOP,
 		.user = p,
-		.state = state,
 		.accept = accept_flow,
 		.dgram = dgram,
 		.stopped = stopped,
@@ -144,10 +133,8 @@ static int run(struct program *p, const char *conf, const char *greet)
 	}
 	while (!p->done)
 		turn(p);
-	culvert_link_close(p->link);
-	culvert_tick(p->node, now()); /* hear of it */
-	culvert_free(p->node);
-	return !p->ok;
+	culvert_free(p->node); /* and its link */
+	return !p->got;
 }
 
 int main(void)
