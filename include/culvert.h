@@ -18,12 +18,14 @@
  *
  * A node and what belongs to it is used by one thread at a time;
  * culvert_stop() and culvert_wake() may be called from any thread and from
- * signal handlers.  Callbacks are made on the thread that runs the node, from
- * within culvert_run(), ev_run(), culvert_link_input() or culvert_tick().
+ * signal handlers, as long as the node exists.  Callbacks are made on the
+ * thread that runs the node, from within culvert_run(), ev_run(),
+ * culvert_link_input() or culvert_tick(), and never from within another one.
  * From within a callback everything may be called but culvert_run(),
  * culvert_link_input() and culvert_tick() of the same node, which return
  * CULVERT_ESTATE; culvert_free() then takes effect when the callback has
- * returned.  @log is the exception: it must not call the library.
+ * returned, and the node must not be used any more.  @log is the exception: it
+ * is made from within any function, and must not call the library.
  *
  * Handles are NULL-safe: a function that is given NULL returns
  * CULVERT_EINVAL, or does nothing if it returns nothing.
@@ -94,8 +96,9 @@ enum {
 
 /**
  * struct culvert_options - how a node lives in its program; all may be 0
- * @size:	sizeof(struct culvert_options), so that later versions may add
- * @flags:	CULVERT_NO_LOOP, CULVERT_CONTROL
+ * @size:	sizeof(struct culvert_options), so that later versions may add;
+ *		what an older library does not know must be 0
+ * @flags:	CULVERT_NO_LOOP, CULVERT_CONTROL; not both
  * @loop:	your libev loop; NULL: the node has its own
  * @fds:	@nfds sockets that are bound already, such as systemd's: a
  *		"Listen" or "From" of the same address uses a duplicate of one
@@ -104,15 +107,19 @@ enum {
  * @user:	handed to every callback
  * @log:	one line in logfmt, without time, level and newline; those that
  *		come too fast are left out and counted.  NULL: silence
- * @state:	a peer came up or went down
+ * @state:	a peer came up or went down; it also goes down if a reload
+ *		takes it out or calls it by another name.  "" is one that a
+ *		Plain node let in
  * @accept:	a peer opens a flow to "app://..." here (without a loop: to
  *		anything).  0 accepts, and @flow may be used from now on; a
  *		negative enum culvert_err refuses.  NULL: refused
- * @opened:	the peer accepted a flow of culvert_open()
+ * @opened:	the peer accepted a flow of culvert_open(); again, if it was
+ *		restarted since
  * @dgram:	a datagram; @data is valid during the call only
- * @closed:	the flow ended, or was refused: @why is 0, or what refused it.
- *		@flow is invalid when this returns.  Not called for flows that
- *		culvert_close() or culvert_free() ended
+ * @closed:	the flow ended, for IdleTimeout too, or was refused: @why is 0,
+ *		or what refused it.  @flow is invalid when this returns.  Not
+ *		called for flows that culvert_close() or culvert_free() ended,
+ *		nor for those that @accept refused
  * @stopped:	an orderly stop is complete; the node can be freed
  * @woken:	after culvert_wake(), on the node's thread; several may be one
  * @request:	culvert_ask() sent what the node does not know by itself; write
@@ -152,14 +159,17 @@ struct culvert_options {
  * Its ports are bound when this returns; nothing else happens before
  * culvert_start() or culvert_run().
  *
- * Return: 0, CULVERT_ESYNTAX, CULVERT_EINVAL, CULVERT_ESYS or CULVERT_ENOMEM
+ * Return: 0, CULVERT_ESYNTAX, CULVERT_EINVAL, CULVERT_ESYS, CULVERT_ECRYPTO or
+ * CULVERT_ENOMEM
  */
 CULVERT_API int culvert_new(culvert **out, const char *conf, size_t len,
 	const struct culvert_options *options, struct culvert_diag *diag);
 
 /**
  * culvert_check() - Everything culvert_new() would say about a text, but for
- * what only binding its ports can tell
+ * what only its options and binding its ports can tell
+ *
+ * Return: as culvert_new()
  */
 CULVERT_API int culvert_check(
 	const char *conf, size_t len, struct culvert_diag *diag);
@@ -177,7 +187,7 @@ CULVERT_API int culvert_reload(
 	culvert *c, const char *conf, size_t len, struct culvert_diag *diag);
 
 /**
- * culvert_start() - Begin to dial and to answer, on a loop that you run
+ * culvert_start() - Begin to dial and to answer, as soon as the loop runs
  * Return: 0, or CULVERT_ESTATE if it was started before or has no loop
  */
 CULVERT_API int culvert_start(culvert *c);
@@ -185,16 +195,18 @@ CULVERT_API int culvert_start(culvert *c);
 /**
  * culvert_run() - Start, if need be, and run its own loop until it stopped
  *
- * Return: 0 after an orderly stop; CULVERT_ESTATE if the loop is yours, if
- * there is none, or from within a callback
+ * Return: 0 after an orderly stop, or after a callback freed it; CULVERT_ESTATE
+ * if the loop is yours, if there is none, after a stop, or from within a
+ * callback
  */
 CULVERT_API int culvert_run(culvert *c);
 
 /**
  * culvert_stop() - Stop in good order; from any thread or signal handler
  *
- * The node takes nothing new, lets out what is queued for up to a second, tells
- * its peers, and calls @stopped.  A second call stops it at once.
+ * The node takes nothing new, lets out what is queued and not too old for up to
+ * a second, tells its peers, and calls @stopped.  A second call stops it at
+ * once.  A node that was not started yet stops when it is.
  */
 CULVERT_API void culvert_stop(culvert *c);
 
@@ -218,10 +230,12 @@ CULVERT_API void culvert_free(culvert *c);
  *		the peer's "To" says
  * @out:	to be given back to culvert_close(), unless @closed came
  *
- * Datagrams may be sent at once: they wait for the peer for up to a second.
+ * The peer hears of it with the first datagram.  Datagrams may be sent at once:
+ * a few wait for the peer, for up to a second.
  *
  * Return: 0, CULVERT_EINVAL for an unknown peer or a bad target,
- * CULVERT_ENOMEM, CULVERT_EFULL at a limit, CULVERT_ESTATE while stopping
+ * CULVERT_ENOMEM, CULVERT_EFULL at a limit, CULVERT_ESTATE while stopping or,
+ * without a loop, before the node was told the time
  */
 CULVERT_API int culvert_open(
 	culvert *c, const char *peer, const char *target, culvert_flow **out);
@@ -232,9 +246,10 @@ CULVERT_API int culvert_open(
  * Datagrams are never late: what waits longer than MaxAge is dropped, counted
  * under its reason in culvert_show().
  *
- * Return: 0, CULVERT_EFULL if the link is behind (it was queued all the same,
- * and older ones may be dropped), CULVERT_EINVAL above CULVERT_DGRAM_MAX, or
- * CULVERT_ESTATE once the flow has ended
+ * Return: 0, CULVERT_EFULL if the peer is not up or the link is behind (it was
+ * queued all the same, and older ones may be dropped), CULVERT_EINVAL above
+ * CULVERT_DGRAM_MAX, or CULVERT_ESTATE once the flow has ended or the node is
+ * stopping
  */
 CULVERT_API int culvert_send(culvert_flow *flow, const void *data, size_t len);
 
@@ -245,13 +260,21 @@ CULVERT_API void culvert_close(culvert_flow *flow);
 CULVERT_API void culvert_flow_set(culvert_flow *flow, void *yours);
 CULVERT_API void *culvert_flow_get(const culvert_flow *flow);
 
-/* --- without a loop: bytes and time are yours --- */
+/*
+ * --- without a loop: bytes and time are yours ---
+ *
+ * @now is monotonic time in µs, whatever it counts from.  What is told no time,
+ * culvert_send() for one, happens at the time that was told last: begin each
+ * turn of your loop with culvert_tick().
+ */
 
 /**
  * culvert_link_open() - A reliable, ordered byte stream to a peer exists
  * @peer:	the name of who is at its other end, and this end begins;
  *		NULL: whoever began it says so by itself
- * @now:	monotonic time in µs, as in all of these
+ *
+ * A newer stream of a peer takes over from the one before.  One that was not
+ * begun here and does not bring a peer up is yours to end.
  *
  * Return: 0, CULVERT_EINVAL for an unknown peer, CULVERT_ENOMEM, or
  * CULVERT_ESTATE if the node has a loop
@@ -262,8 +285,13 @@ CULVERT_API int culvert_link_open(
 /**
  * culvert_link_input() - Bytes that came out of the stream, in any pieces
  *
- * Return: 0, or CULVERT_EPROTO: the stream is of no use any more (this cannot
- * be our peer, or it said goodbye); close it and call culvert_link_close()
+ * With @len 0 it only says whether the stream is of use still: ask when @state
+ * tells that the peer is down, for it may have fallen silent.
+ *
+ * Return: 0, or CULVERT_EPROTO or CULVERT_ENOMEM: the stream is of no use any
+ * more (this cannot be our peer, it said goodbye, or bytes were lost); close it
+ * and call culvert_link_close().  CULVERT_ESTATE from within a callback, or if
+ * one has freed the node
  */
 CULVERT_API int culvert_link_input(
 	culvert_link *link, const void *data, size_t len, uint64_t now);
@@ -271,29 +299,31 @@ CULVERT_API int culvert_link_input(
 /**
  * culvert_link_output() - Bytes to write into the stream
  *
- * Ask after culvert_link_open(), culvert_link_input(), culvert_tick() and
- * culvert_send(), as long as the stream takes bytes: what is not asked for can
- * still be dropped for its age.
+ * Ask before you wait, as long as the stream takes bytes: what is not asked for
+ * can still be dropped for its age.
  *
  * Return: how many of @size bytes were filled in, 0: nothing to say
  */
 CULVERT_API size_t culvert_link_output(
 	culvert_link *link, void *data, size_t size, uint64_t now);
 
-/** culvert_link_close() - The stream is gone */
+/** culvert_link_close() - The stream is gone, and @link invalid */
 CULVERT_API void culvert_link_close(culvert_link *link);
 
 /** culvert_deadline() - When culvert_tick() has something to do, µs */
 CULVERT_API uint64_t culvert_deadline(const culvert *c);
 
-/** culvert_tick() - It is @now; 0, or CULVERT_ESTATE if the node has a loop */
+/**
+ * culvert_tick() - It is @now
+ * Return: 0; CULVERT_ESTATE if the node has a loop, or from within a callback
+ */
 CULVERT_API int culvert_tick(culvert *c, uint64_t now);
 
 /* --- asking --- */
 
 /**
  * culvert_show() - What a node in this process is doing
- * @request:	"show", "show -j", ... as for culvert_ask()
+ * @request:	"show", "show flows", both also with " -j", or "metrics"
  * @answer:	called with each piece of the answer
  *
  * Return: 0, CULVERT_EINVAL for an unknown request, or CULVERT_ENOMEM
@@ -301,7 +331,10 @@ CULVERT_API int culvert_tick(culvert *c, uint64_t now);
 CULVERT_API int culvert_show(culvert *c, const char *request,
 	void (*answer)(void *user, const char *piece, size_t len), void *user);
 
-/** culvert_note() - A line that "show" adds about the process: "key: value" */
+/**
+ * culvert_note() - A line that "show" adds about the process: "key: value"
+ * Return: 0, CULVERT_EINVAL, or CULVERT_EFULL after 1 KiB of them
+ */
 CULVERT_API int culvert_note(culvert *c, const char *text);
 
 /**

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # Install what building and testing need on Debian 12, if it is missing.
 set -eu
-want="gcc meson ninja-build pkg-config libev-dev libssl-dev libc-ares-dev
+want="gcc g++ meson ninja-build pkg-config libev-dev libssl-dev libc-ares-dev
 	libseccomp-dev libcmocka-dev iproute2 iperf3 dnsmasq-base
 	bind9-dnsutils nftables python3 python3-cryptography
 	python3-prometheus-client mandoc zsh fish ethtool procps clang-format

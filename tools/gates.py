@@ -54,7 +54,7 @@ def product():
 
 def gate_format():
     """C files are as .clang-format wants them"""
-    every = files("src", "cli", "include", "test")
+    every = files("src", "cli", "include", "test", "examples")
     r = subprocess.run(["clang-format", "--dry-run", "-Werror", *every],
                        cwd=TOP, capture_output=True, text=True)
     yield from sorted({line.split(":")[0] for line in r.stderr.splitlines()
@@ -113,6 +113,34 @@ def gate_names():
             if not name.startswith(want) and \
                     not name.startswith(("__", "asan.")):
                 yield f"{member} defines {name}"
+
+
+def gate_exports():
+    """the shared library exports what culvert.h declares, and no more"""
+    declared = set(re.findall(r"\b(culvert_\w+)\(", "".join(re.findall(
+        r"^CULVERT_API[^;]*;", read("include/culvert.h"), re.M))))
+    exported = set()
+    for _, name, kind in symbols(["-D", "--defined-only"], "libculvert.so"):
+        name, _, version = name.partition("@@")
+        if version == "CULVERT_0":
+            exported.add(name)
+        elif kind != "A":
+            yield f"{name} is exported as {version or 'nothing'}"
+    for name in declared ^ exported:
+        yield f"{name} is not both declared and exported"
+
+
+def gate_globals():
+    """the library has no data that is written to"""
+    out = subprocess.run(
+        ["nm", "-f", "sysv", os.path.join(BUILD, "libculvert.a")],
+        capture_output=True, text=True, check=True).stdout
+    for line in out.splitlines():
+        field = [f.strip() for f in line.split("|")]
+        if len(field) == 7 and re.match(
+                r"(\.t?data|\.t?bss|\*COM\*)(?!\.rel\.ro)", field[6]) and \
+                not field[0].startswith(("__gcov", "__asan", "__ubsan")):
+            yield f"{field[0]} in {field[6]}"
 
 
 def functions(text):
@@ -177,7 +205,7 @@ def gate_documented():
 
 def gate_licence():
     """every source file names its licence"""
-    for path in files("src", "cli", "include", "test", "tools",
+    for path in files("src", "cli", "include", "test", "tools", "examples",
                       ends=(".c", ".h", ".py", ".sh")):
         if "SPDX-License-Identifier: MIT" not in read(path)[:400]:
             yield path

@@ -531,78 +531,36 @@ static void test_no_time_yet(void **state)
 	assert_int_equal(side_count(&p.side[A], "up_seconds"), 1);
 }
 
-/* anything at any time: nothing is lost, altered or out of order */
-static void soak(uint64_t seed)
-{
-	static uint8_t data[CULVERT_DGRAM_MAX];
-	culvert_flow *f[2];
-	unsigned sent[2] = { 0 };
-	up("MaxAge = 10s\n");
-	p.seed = seed;
-	p.piece = 1 + pair_random(&p, 100000);
-	f[A] = pair_open(&p, "app://x");
-	f[B] = p.side[B].flow;
-	side_clear(&p.side[A]);
-	side_clear(&p.side[B]);
-	for (int turn = 0; turn < 300; turn++) {
-		int from = (int)pair_random(&p, 2);
-		struct side *to = &p.side[!from];
-		size_t len = pair_random(&p, 4) ? pair_random(&p, 1500)
-						: pair_random(&p, 65508);
-		fill(data, len, sent[from]);
-		culvert_send(f[from], data, len);
-		sent[from]++;
-		if (pair_random(&p, 3))
-			continue;
-		pair_run(&p, pair_random(&p, MS(20)));
-		assert_int_equal(to->dgrams, sent[from]);
-		assert_int_equal(to->len, len);
-		assert_true(filled(to->data, len, sent[from] - 1));
-	}
-	pair_settle(&p);
-	assert_int_equal(p.side[B].dgrams, sent[A]);
-	assert_int_equal(p.side[A].dgrams, sent[B]);
-}
-
-static void test_soak(void **state)
-{
-	(void)state;
-	for (uint64_t seed = 1; seed < 30; seed++) {
-		if (seed > 1)
-			pair_end(&p);
-		soak(seed * 0x9e3779b97f4a7c15u);
-	}
-}
+#define TEST(name) cmocka_unit_test_teardown(test_##name, end)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_teardown(test_handshake, end),
-		cmocka_unit_test_teardown(test_plain, end),
-		cmocka_unit_test_teardown(test_wrong_key, end),
-		cmocka_unit_test_teardown(test_garbage, end),
-		cmocka_unit_test_teardown(test_byte_by_byte, end),
-		cmocka_unit_test_teardown(test_targets, end),
-		cmocka_unit_test_teardown(test_refusals, end),
-		cmocka_unit_test_teardown(test_nobody_accepts, end),
-		cmocka_unit_test_teardown(test_sizes, end),
-		cmocka_unit_test_teardown(test_close, end),
-		cmocka_unit_test_teardown(test_idle, end),
-		cmocka_unit_test_teardown(test_aged, end),
-		cmocka_unit_test_teardown(test_late, end),
-		cmocka_unit_test_teardown(test_behind, end),
-		cmocka_unit_test_teardown(test_reconnect, end),
-		cmocka_unit_test_teardown(test_another_stream, end),
-		cmocka_unit_test_teardown(test_restart, end),
-		cmocka_unit_test_teardown(test_heartbeat, end),
-		cmocka_unit_test_teardown(test_rekey, end),
-		cmocka_unit_test_teardown(test_stop, end),
-		cmocka_unit_test_teardown(test_stop_behind, end),
-		cmocka_unit_test_teardown(test_stop_twice, end),
-		cmocka_unit_test_teardown(test_note, end),
-		cmocka_unit_test_teardown(test_clock, end),
-		cmocka_unit_test_teardown(test_no_time_yet, end),
-		cmocka_unit_test_teardown(test_soak, end),
+		TEST(handshake),
+		TEST(plain),
+		TEST(wrong_key),
+		TEST(garbage),
+		TEST(byte_by_byte),
+		TEST(targets),
+		TEST(refusals),
+		TEST(nobody_accepts),
+		TEST(sizes),
+		TEST(close),
+		TEST(idle),
+		TEST(aged),
+		TEST(late),
+		TEST(behind),
+		TEST(reconnect),
+		TEST(another_stream),
+		TEST(restart),
+		TEST(heartbeat),
+		TEST(rekey),
+		TEST(stop),
+		TEST(stop_behind),
+		TEST(stop_twice),
+		TEST(note),
+		TEST(clock),
+		TEST(no_time_yet),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -109,28 +109,6 @@ static void test_stop(void **state)
 	assert_true(strstr(p.server.said, "said goodbye") != NULL);
 }
 
-/* whatever is done when woken is done at once */
-static void send_when_woken(struct side *s, enum call call, culvert_flow *flow)
-{
-	(void)flow;
-	if (call == ON_WOKEN)
-		culvert_send(s->flow, "woken", 5);
-}
-
-static void test_woken(void **state)
-{
-	(void)state;
-	ports_up(&p);
-	ports_open(&p);
-	p.server.within = send_when_woken;
-	ev_timer_stop(p.ev, &p.beat); /* nothing else turns the loop */
-	double from = ev_time();
-	culvert_wake(p.server.node);
-	WAIT(&p, p.client.dgrams);
-	assert_true(ev_time() - from < 0.5);
-	assert_int_equal(p.server.woken, 1);
-}
-
 /* many nodes on one loop: each client of its own, one server for all */
 static void test_many(void **state)
 {
@@ -291,7 +269,6 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_company, begin, end),
 		cmocka_unit_test_setup_teardown(test_states, begin, end),
 		cmocka_unit_test_setup_teardown(test_stop, begin, end),
-		cmocka_unit_test_setup_teardown(test_woken, begin, end),
 		cmocka_unit_test_setup_teardown(test_many, begin, end),
 		cmocka_unit_test_setup_teardown(test_targets, begin, end),
 		cmocka_unit_test(test_every),

@@ -122,6 +122,49 @@ static void test_two_threads(void **state)
 	assert_int_equal(culvert_run(client.side.node), CULVERT_ESTATE);
 }
 
+static double seconds(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+static void send_when_woken(struct side *s, enum call call, culvert_flow *flow)
+{
+	within(s, call, flow);
+	if (call == ON_WOKEN)
+		culvert_send(s->flow, "woken", 5);
+}
+
+/* what is done when woken, or by a stop, is done at once: a loop that sleeps
+   does not wait for what wakes it next */
+static void test_at_once(void **state)
+{
+	culvert_flow *f;
+	(void)state;
+	make(&server, p.sconf, 0);
+	make(&client, p.cconf, 0);
+	server.side.within = send_when_woken;
+	assert_int_equal(
+		culvert_open(client.side.node, "server", "app://x", &f), 0);
+	culvert_send(f, "x", 1);
+	launch(&server);
+	launch(&client);
+	wait_for(&server.got);
+	double from = seconds();
+	for (int i = 0; i < 20; i++) {
+		culvert_wake(server.side.node);
+		wait_for(&client.got);
+	}
+	assert_true(seconds() - from < 5.);
+	from = seconds();
+	culvert_stop(server.side.node);
+	join(&server);
+	assert_true(seconds() - from < 0.5);
+	culvert_stop(client.side.node);
+	join(&client);
+}
+
 /* both at once, again and again: nothing is shared between them */
 static void test_lives(void **state)
 {
@@ -329,6 +372,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_process, begin, end),
 		cmocka_unit_test_setup_teardown(test_two_threads, begin, end),
+		cmocka_unit_test_setup_teardown(test_at_once, begin, end),
 		cmocka_unit_test_setup_teardown(test_lives, begin, end),
 		cmocka_unit_test_setup_teardown(test_free_running, begin, end),
 		cmocka_unit_test_setup_teardown(test_signals, begin, end),
