@@ -8,3 +8,4 @@ ninja -C "$build" test/sim/sim test/bench/udpblast test/bench/prototype \
 "$build/test/sim/sim" --seeds 10001-700000 --budget 1800
 python3 test/bench/bench.py "$build/culvert" "$build/test/bench/udpblast" \
 	"$build/test/bench/prototype" "$build/test/bench/malloc_count.so"
+python3 test/bench/churn.py "$build/culvert" 1800
