@@ -10,12 +10,12 @@ static void flush(struct cv_link *link, cv_time now)
 	struct end *e = CV_CONTAINER(link, struct end, link);
 	struct cv_bufq got = { 0 };
 	struct cv_buf *b;
-	if (link->blocked)
-		return;
-	for (;;) {
-		cv_node_output(&e->side->node, link, &got, CV_OUT_BYTES, now);
+	while (!link->blocked) {
+		cv_node_output(&e->side->node, link, &got,
+			e->narrow ? 1 : CV_OUT_BYTES, now);
 		if (!got.head)
 			break;
+		link->blocked = e->narrow;
 		while ((b = cv_bufq_pop(&got))) {
 			b->time = now + e->pair->delay;
 			cv_bufq_push(&e->out, b);

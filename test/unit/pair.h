@@ -31,6 +31,7 @@ struct end {
 	bool closing;       /* the far end is gone */
 	const char *why;    /* of its node, when it closed */
 	bool mending;       /* what its gauge says */
+	bool narrow;        /* one packet at a time blocks it */
 };
 
 struct wire {

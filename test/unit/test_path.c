@@ -317,6 +317,25 @@ static void test_loss_is_mended(void **state)
 	pair_free(f.p);
 }
 
+/* the best one takes some and is full: the rest is not for it */
+static void test_blocks_on_the_way(void **state)
+{
+	struct four f = four_new(false);
+	struct cv_flow *flow = open_flow(&f);
+	(void)state;
+	f.wire[0]->end[A].narrow = true;
+	for (unsigned i = 1; i < LINKS; i++)
+		f.wire[i]->end[A].mending = true;
+	f.p->now += CV_GAUGE;
+	watch(&f);
+	for (int i = 0; i < 40; i++)
+		pair_say(f.p, flow, 1400);
+	pair_settle(f.p);
+	assert_int_equal(over(&f, 0), 1);
+	assert_int_equal(f.p->side[B].edge.dgrams, 40);
+	pair_free(f.p);
+}
+
 /* the others go on; the place is filled again */
 static void test_one_is_lost(void **state)
 {
@@ -566,6 +585,7 @@ int main(void)
 		cmocka_unit_test(test_bound_datagram_is_lost),
 		cmocka_unit_test(test_blocked_links),
 		cmocka_unit_test(test_loss_is_mended),
+		cmocka_unit_test(test_blocks_on_the_way),
 		cmocka_unit_test(test_one_is_lost),
 		cmocka_unit_test(test_half_open_one_is_replaced),
 		cmocka_unit_test(test_moves_with_all),
