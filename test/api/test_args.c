@@ -188,6 +188,7 @@ static void test_null(void **state)
 		{ culvert_show(NULL, "show", nothing, &calls), CULVERT_EINVAL },
 		{ culvert_show(c, NULL, nothing, &calls), CULVERT_EINVAL },
 		{ culvert_show(c, "show", NULL, &calls), CULVERT_EINVAL },
+		{ culvert_socket(NULL) != NULL, 0 },
 		{ culvert_note(NULL, "a: b"), CULVERT_EINVAL },
 		{ culvert_note(c, NULL), CULVERT_EINVAL },
 		{ culvert_ask("no-such-node", NULL, nothing, &calls),
