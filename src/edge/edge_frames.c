@@ -90,21 +90,8 @@ static void close_end(struct cv_edge *e, struct cv_end *end, enum cv_reset why)
 	cv_framed_down(c);
 }
 
-/* an outsider is refused who wants a target: it has one */
-static int refuse(struct cv_edge *e, struct cv_end *end, const char *target,
-	size_t len, cv_time now)
-{
-	(void)e;
-	(void)end;
-	(void)target;
-	(void)len;
-	(void)now;
-	return CULVERT_EREFUSED;
-}
-
 static const struct cv_edge_ops ops = {
 	.name = "frames",
-	.open = refuse,
 	.dgram = cv_framed_dgram,
 	.wait = cv_framed_wait,
 	.flush = cv_framed_flush,
