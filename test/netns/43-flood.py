@@ -164,9 +164,8 @@ with Scene("43", __doc__) as s:
                    f"descriptors, {node.status('VmRSS')} kB")
             true(max(took) < within, f"after {max(took):.1f} s")
             true(fds <= most + REST, f"{fds} descriptors")
-            # a newcomer's link may be the oldest of its address, too
-            lost = {"link_lost"} if source() == a.v4 else set()
-            new = set(node.drops()) - was - set(names) - lost
+            # an answer may be on its way when the newcomer goes
+            new = set(node.drops()) - was - {*names, "link_lost"}
             equal(new, set(), "counted under other names")
         if flood:
             flood.close()
