@@ -8,7 +8,6 @@
 #include <unistd.h>
 
 enum {
-	BACKLOG = 128,
 	ACCEPTS = 32, /* per readiness */
 };
 

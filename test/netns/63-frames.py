@@ -224,21 +224,26 @@ with Scene("63", __doc__) as s:
 
     # --- limits ---
 
-    with s.check("a connection never idles out, and the one silent longest "
-                 "gives way, whether there are too many in all or of one "
-                 "address"):
+    with s.check("a connection never idles out; one that never sent anything "
+                 "gives way at once, the one silent longest after a while, "
+                 "whether there are too many in all or of one address"):
         nodes = [serve("--idle", "1", limit, "3", name=f"limited{n}",
                        port=LINK + 2 + n) for n, limit in
                  enumerate(("--max-flows", "--max-flows-per-source"))]
         three = []
         for n, node in enumerate(nodes):
-            three.append([Client(a, b.v4, LINK + 2 + n) for _ in range(3)])
-            for d in three[n][1:]:
-                passes(d)
+            mute, old, young = (Client(a, b.v4, LINK + 2 + n)
+                                for _ in range(3))
+            passes(old)
+            passes(young)
+            fourth = Client(a, b.v4, LINK + 2 + n)
+            passes(fourth)
+            equal(mute.ended(), "closed", "the one that never sent anything")
+            three.append((old, young, fourth))
             full = Client(a, b.v4, LINK + 2 + n)
             equal(full.ended(), "closed")
             node.said("no room for another flow")
-        for n, (mute, old, young) in enumerate(three):
+        for n, (old, young, fourth) in enumerate(three):
 
             def room():
                 """whether the newest one is taken, once another is old"""
@@ -247,9 +252,10 @@ with Scene("63", __doc__) as s:
                 return d if target.recv(0.3) else d.close()
 
             new = until(room, "one gives way", 15, 0.1)
-            equal(mute.ended(), "closed", "the one that never sent anything")
-            passes(old)
+            equal(old.ended(), "closed", "the one silent longest")
             passes(young)
+            passes(fourth)
+            old = fourth
             for d in (old, young, new):
                 d.close()
             nodes[n].kill()
