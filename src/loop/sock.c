@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { BACKLOG = 4096 }; /* floods must not keep others from being heard */
+enum { BACKLOG = 128 };
 
 socklen_t cv_sock_addr(const struct cv_addr *a, struct sockaddr_storage *ss)
 {
