@@ -221,7 +221,7 @@ void cv_flow_orphan(struct cv_flows *t, struct cv_flow *f, struct cv_list *to)
 void cv_flow_free(struct cv_flows *t, struct cv_flow *f)
 {
 	f->source->pinned -= f->pinned;
-	if (f->src.family)
+	if (f->end[0].edge)
 		cv_htab_del(&t->by_addr, &f->by_addr);
 	if (f->end[0].session || f->end[1].session)
 		cv_htab_del(&t->by_id, &f->by_id);

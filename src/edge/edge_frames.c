@@ -166,6 +166,10 @@ static void accepted(struct cv_accept *a, int fd)
 	struct conn *c = NULL;
 	cv_time now = cv_now();
 	cv_sock_ends(fd, &to, &from);
+	if (!from.family) { /* it was reset before it was accepted */
+		close(fd);
+		return;
+	}
 	make_room(p, &from, now);
 	if (p->count < p->max)
 		c = open_conn(p, &from, &to, now);

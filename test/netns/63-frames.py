@@ -4,6 +4,7 @@
 import contextlib
 import os
 import signal
+import socket
 import struct
 import time
 
@@ -92,6 +93,18 @@ with Scene("63", __doc__) as s:
         until(lambda: server.show()["flows"] == 1, "its flow ended")
         passes(c)
         equal(target.drain(), [])
+
+    with s.check("connections that are reset before they are accepted leave "
+                 "nothing behind"):
+        server.signal(signal.SIGSTOP)
+        for _ in range(100):
+            d = Client(a, b.v4, LINK)
+            d.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER,
+                              struct.pack("ii", 1, 0))
+            d.sock.close()
+        server.signal(signal.SIGCONT)
+        passes(c)
+        equal(server.show()["flows"], 1)
 
     with s.check("lengths of 65,508 and 65,535 are skipped and counted, and "
                  "the connection lives"):

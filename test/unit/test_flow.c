@@ -240,6 +240,18 @@ static void test_no_memory(void **state)
 	}
 }
 
+static void test_nameless_source(void **state)
+{
+	struct fix *f = *state;
+	struct cv_addr none = { 0 }, to = addr(1, 1);
+	struct cv_flow *flow = add(f, &f->edge[0], &none, &to);
+	assert_non_null(flow);
+	f->count--;
+	cv_flow_free(&f->t, flow);
+	assert_int_equal(f->t.by_addr.used, 0);
+	assert_null(cv_flow_find(&f->t, &f->edge[0], &none, &to));
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -250,6 +262,7 @@ int main(void)
 		T(test_ends),
 		T(test_flow_of_a_peer),
 		T(test_idle_off),
+		T(test_nameless_source),
 		T(test_no_memory),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
