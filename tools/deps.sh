@@ -1,13 +1,14 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# Install what building and testing need on Debian 12, if it is missing.
+# deps.sh [PACKAGE...] - install what building and testing need on Debian 12,
+# and the packages named, if they are missing
 set -eu
 want="gcc meson ninja-build pkg-config libev-dev libssl-dev libc-ares-dev
 	libcmocka-dev iproute2 iperf3 dnsmasq-base bind9-dnsutils nftables
 	python3 python3-cryptography mandoc ethtool procps clang-format
 	clang-tidy cppcheck shellcheck"
 missing=
-for p in $want; do
+for p in $want "$@"; do
 	dpkg-query -W -f '${Status}' "$p" 2>/dev/null |
 		grep -q '^install ok installed$' || missing="$missing $p"
 done
