@@ -76,17 +76,17 @@ static int read_files(struct cv_conf *f, struct culvert_diag *diag)
 	struct culvert_diag d = { 0 };
 	const char *path = f->priv_file.text;
 	if (*path && cv_file_key(path, f->priv, &d))
-		return cv_refuse(
+		return cv_conf_fail(
 			diag, CULVERT_ESYS, f->priv_file.line, "%s", d.text);
 	f->keyed |= *path != '\0';
 	path = f->peers_file.text;
 	if (*path && cv_file_peers(path, f, &d))
-		return cv_refuse(
+		return cv_conf_fail(
 			diag, CULVERT_ESYS, f->peers_file.line, "%s", d.text);
 	for (unsigned i = 0; i < f->peers; i++) {
 		struct cv_conf_peer *p = &f->peer[i];
 		if (*p->psk_file && cv_file_key(p->psk_file, p->psk, &d))
-			return cv_refuse(
+			return cv_conf_fail(
 				diag, CULVERT_ESYS, p->psk_line, "%s", d.text);
 	}
 	return 0;
@@ -99,11 +99,12 @@ static int check_own(const struct cv_conf *f, struct culvert_diag *diag)
 	if (!f->keyed)
 		return 0;
 	if (cv_crypto_public(pub, f->priv))
-		return cv_refuse(diag, CULVERT_ECRYPTO, f->priv_file.line,
+		return cv_conf_fail(diag, CULVERT_ECRYPTO, f->priv_file.line,
 			"the private key cannot be used");
 	for (unsigned i = 0; i < f->peers; i++)
 		if (!memcmp(f->peer[i].pub, pub, CV_KEY))
-			return cv_refuse(diag, CULVERT_EINVAL, f->peer[i].line,
+			return cv_conf_fail(diag, CULVERT_EINVAL,
+				f->peer[i].line,
 				"this is our own public key; a peer has "
 				"another");
 	return 0;
@@ -164,7 +165,7 @@ static int make_control(
 	c->control = cv_control_new(
 		&c->loop, c->name, *f->name != '\0', cv_asked, c);
 	if (!c->control && errno == EADDRINUSE)
-		return cv_refuse(diag, CULVERT_ESYS, 0,
+		return cv_conf_fail(diag, CULVERT_ESYS, 0,
 			"a running node is called \"%s\" already; choose "
 			"another name (--name)",
 			c->name);
@@ -223,7 +224,7 @@ static int set_up(
 	c->log.level = f->log;
 	int err = make_node(c, f);
 	if (err)
-		return cv_refuse(diag, err, 0, "out of memory");
+		return cv_conf_fail(diag, err, 0, "out of memory");
 	default_name(f, c->name);
 	if (c->options.flags & CULVERT_CONTROL && c->loop.ev)
 		err = make_control(c, f, diag);
@@ -268,10 +269,10 @@ int culvert_new(culvert **out, const char *conf, size_t len,
 		return CULVERT_ENOMEM;
 	int err = CULVERT_EINVAL;
 	if (!take_options(c, options))
-		cv_refuse(diag, err, 0, "the options make no sense");
+		cv_conf_fail(diag, err, 0, "the options make no sense");
 	else if (getrandom(&f, 1, 0) != 1)
-		err = cv_refuse(diag, CULVERT_ESYS, 0, "no random numbers: %s",
-			strerror(errno));
+		err = cv_conf_fail(diag, CULVERT_ESYS, 0,
+			"no random numbers: %s", strerror(errno));
 	else
 		err = read_conf(&f, conf, len, diag);
 	if (err) {
@@ -299,7 +300,7 @@ int culvert_reload(
 	if (!c || !conf)
 		return CULVERT_EINVAL;
 	if (c->doomed || c->loop.node.draining)
-		return cv_refuse(
+		return cv_conf_fail(
 			diag, CULVERT_ESTATE, 0, "the node is stopping");
 	int err = read_conf(&f, conf, len, diag);
 	if (err)

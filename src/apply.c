@@ -16,7 +16,6 @@
 #include "loop/metrics.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,19 +27,6 @@ struct apply {
 	struct cv_policy policy;
 	struct culvert_diag *diag;
 };
-
-int cv_refuse(
-	struct culvert_diag *diag, int err, unsigned line, const char *fmt, ...)
-{
-	va_list ap;
-	if (!diag)
-		return err;
-	va_start(ap, fmt);
-	vsnprintf(diag->text, sizeof diag->text, fmt, ap);
-	va_end(ap);
-	diag->line = line;
-	return err;
-}
 
 struct cv_session *cv_session_named(struct culvert *c, const char *name)
 {
@@ -70,7 +56,7 @@ static int check_same(const struct apply *a)
 		what = "the private key";
 	else if (is->server != to->server)
 		what = "ServerNumber";
-	return what ? cv_refuse(a->diag, CULVERT_EINVAL, 0,
+	return what ? cv_conf_fail(a->diag, CULVERT_EINVAL, 0,
 			      "%s cannot change while the node runs: restart "
 			      "it",
 			      what)
@@ -86,12 +72,12 @@ static int check_use(const struct apply *a)
 	for (unsigned i = 0; i < f->peers; i++)
 		dials |= *f->peer[i].endpoint.text != '\0';
 	if (o->flags & CULVERT_NO_LOOP && (f->listens || f->forwards || dials))
-		return cv_refuse(a->diag, CULVERT_EINVAL, 0,
+		return cv_conf_fail(a->diag, CULVERT_EINVAL, 0,
 			"Listen, Endpoint and [Forward] need a loop, and this "
 			"node has none");
 	if (f->listens || f->forwards || o->dgram)
 		return 0;
-	return cv_refuse(a->diag, CULVERT_EINVAL, 0,
+	return cv_conf_fail(a->diag, CULVERT_EINVAL, 0,
 		"nothing to do: neither \"Listen\" in [Serve] nor a "
 		"[Forward]");
 }
@@ -104,7 +90,7 @@ static int make_policy(struct apply *a)
 		const struct cv_conf_text *t = &a->next->allow[i];
 		int err = cv_policy_add(&a->policy, t->text, &why);
 		if (err)
-			return cv_refuse(a->diag, err, t->line, "\"%s\": %s",
+			return cv_conf_fail(a->diag, err, t->line, "\"%s\": %s",
 				t->text, why);
 	}
 	return 0;
@@ -141,7 +127,7 @@ static int make_dialer(struct apply *a, unsigned i)
 	s->dialer = present;
 	s->dials = dials;
 	return part->dialer ? 0
-			    : cv_refuse(a->diag, CULVERT_ENOMEM,
+			    : cv_conf_fail(a->diag, CULVERT_ENOMEM,
 				      p->endpoint.line, "out of memory");
 }
 
@@ -160,7 +146,7 @@ static int make_peer(struct apply *a, unsigned i)
 		n->env.random(n->env.user, pub, sizeof pub);
 	part->is = s = cv_session_new(n, pub, !p->keyed);
 	if (!s)
-		return cv_refuse(a->diag, CULVERT_ENOMEM, p->line,
+		return cv_conf_fail(a->diag, CULVERT_ENOMEM, p->line,
 			"too many peers: at most %d", CV_SESSIONS_MAX);
 	snprintf(s->name, sizeof s->name, "%s", p->name);
 	return make_dialer(a, i);
@@ -185,7 +171,7 @@ static const char *remedy(int error)
 
 static int no_port(struct apply *a, const struct cv_conf_text *t, int error)
 {
-	return cv_refuse(a->diag, CULVERT_ESYS, t->line,
+	return cv_conf_fail(a->diag, CULVERT_ESYS, t->line,
 		"cannot listen on %s: %s%s", t->text, strerror(error),
 		remedy(error));
 }
@@ -196,7 +182,7 @@ static int numeric(struct apply *a, const struct cv_conf_text *t,
 	if (!cv_url_parse(u, t->text, strlen(t->text), NULL) &&
 		!cv_url_addr(u, at))
 		return 0;
-	return cv_refuse(a->diag, CULVERT_EINVAL, t->line,
+	return cv_conf_fail(a->diag, CULVERT_EINVAL, t->line,
 		"cannot listen on \"%s\": give an address of this machine, "
 		"or * for all",
 		t->text);
@@ -255,7 +241,7 @@ static int make_listen(struct apply *a, unsigned i)
 			*part = (struct cv_part){ .is = c->parts.listen[j].is,
 				.was = (int)j };
 	if (taken(a->parts.listen, i))
-		return cv_refuse(a->diag, CULVERT_EINVAL, t->line,
+		return cv_conf_fail(a->diag, CULVERT_EINVAL, t->line,
 			"cannot listen on %s twice", t->text);
 	int err = part->is ? 0 : numeric(a, t, &u, &at);
 	if (!err && !part->is) {
@@ -264,7 +250,7 @@ static int make_listen(struct apply *a, unsigned i)
 				? listen_foreign(a, t, &u, why)
 				: (void *)cv_tcp_listen(&c->loop, &at, &u, why);
 		if (!part->is && *why)
-			err = cv_refuse(a->diag, CULVERT_ESYS, t->line,
+			err = cv_conf_fail(a->diag, CULVERT_ESYS, t->line,
 				"cannot listen on %s: %s", t->text, why);
 		else if (!part->is)
 			err = no_port(a, t, errno);
@@ -307,7 +293,7 @@ static int make_far(struct apply *a, unsigned i)
 	if (!cv_url_parse(&u, f->via, strlen(f->via), NULL))
 		part->is = cv_frames_out_new(&c->loop, &u);
 	return part->is ? 0
-			: cv_refuse(a->diag, CULVERT_ENOMEM, f->via_line,
+			: cv_conf_fail(a->diag, CULVERT_ENOMEM, f->via_line,
 				  "out of memory");
 }
 
@@ -324,7 +310,7 @@ static int make_forward(struct apply *a, unsigned i)
 		return err;
 	part->was = find_port(c, &at);
 	if (taken(a->parts.forward, i))
-		return cv_refuse(a->diag, CULVERT_EINVAL, t->line,
+		return cv_conf_fail(a->diag, CULVERT_EINVAL, t->line,
 			"cannot listen on %s twice", t->text);
 	part->is = part->was < 0 ? cv_udp_listen(c->udp, &at)
 				 : c->parts.forward[part->was].is;
@@ -555,7 +541,7 @@ int cv_apply(struct culvert *c, struct cv_conf *next, struct culvert_diag *diag)
 	if (err)
 		return err;
 	if (new_parts(&a.parts, next))
-		return cv_refuse(diag, CULVERT_ENOMEM, 0, "out of memory");
+		return cv_conf_fail(diag, CULVERT_ENOMEM, 0, "out of memory");
 	err = make_policy(&a);
 	if (!err)
 		err = make_parts(&a);

@@ -3,7 +3,7 @@
 #ifndef CV_INSTANCE_H
 #define CV_INSTANCE_H
 
-#include "core/conf.h"
+#include "core/conf_keys.h"
 #include "edge/edge_app.h"
 #include "edge/edge_frames.h"
 #include "edge/edge_frames_out.h"
@@ -74,10 +74,6 @@ struct culvert {
 	ev_prepare turn; /* the last thing in each turn of the loop */
 	ev_timer drain_limit;
 };
-
-/** cv_refuse() - Fill in @diag, which may be NULL; returns @err */
-int cv_refuse(struct culvert_diag *, int err, unsigned line, const char *fmt,
-	...) __attribute__((format(printf, 4, 5)));
 
 /** cv_session_named() - the session of a [Peer], or NULL */
 struct cv_session *cv_session_named(struct culvert *, const char *name);

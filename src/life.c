@@ -84,17 +84,18 @@ static bool drained(const struct culvert *c)
 void cv_life_turn(struct culvert *c)
 {
 	const struct culvert_options *o = &c->options;
+	bool can = c->started || !c->loop.ev;
+	/* looked at first: who woke us and then stopped us is woken first, even
+	   if a signal does both from between these lines */
+	unsigned stops = can ? atomic_exchange(&c->stop_asked, 0) : 0;
 	if (atomic_exchange(&c->wake_asked, false) && o->woken && !c->doomed) {
 		cv_app_enter(c->app);
 		o->woken(o->user);
 		cv_app_leave(c->app);
 	}
-	if (!c->started && c->loop.ev)
-		return;
-	for (unsigned n = atomic_exchange(&c->stop_asked, 0); n && !c->doomed;
-		n--)
+	for (; stops && !c->doomed; stops--)
 		drain(c);
-	if (c->loop.node.draining && !c->doomed && drained(c))
+	if (can && c->loop.node.draining && !c->doomed && drained(c))
 		end(c);
 }
 

@@ -9,7 +9,8 @@ struct cv_edge;
 
 /**
  * struct cv_edge_ops
- * @open:	a peer wants a flow to @target (a URL, @len bytes); 0, an
+ * @open:	for edges where targets lie, NULL for others: somebody wants a
+ *		flow to @target (a URL, @len bytes); 0, an
  *		error, or 1: cv_flow_opened() or cv_flow_refused() will follow
  * @dgram:	deliver a train; the bytes stay valid until @flush.  0, or 1 if
  *		it was copied and waits behind something blocked

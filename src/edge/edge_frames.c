@@ -4,8 +4,8 @@
  *
  * DOC: Nobody who connects here has proved anything.  A flow lives as long as
  * its connection, however silent; where connections are no longer to be had
- * the one that has been silent longest gives way to a new one, and one that
- * never sent a frame before all others.
+ * one that never sent a frame gives way to a new one at once, or a flood of
+ * them would keep everybody out, and else the one silent longest.
  */
 #include "edge/edge_frames.h"
 
@@ -90,21 +90,8 @@ static void close_end(struct cv_edge *e, struct cv_end *end, enum cv_reset why)
 	cv_framed_down(c);
 }
 
-/* an outsider is refused who wants a target: it has one */
-static int refuse(struct cv_edge *e, struct cv_end *end, const char *target,
-	size_t len, cv_time now)
-{
-	(void)e;
-	(void)end;
-	(void)target;
-	(void)len;
-	(void)now;
-	return CULVERT_EREFUSED;
-}
-
 static const struct cv_edge_ops ops = {
 	.name = "frames",
-	.open = refuse,
 	.dgram = cv_framed_dgram,
 	.wait = cv_framed_wait,
 	.flush = cv_framed_flush,
@@ -136,9 +123,13 @@ static void make_room(
 	if (!own && !full)
 		return;
 	struct cv_flow *f = most_silent(p, own ? from : NULL);
-	if (!f)
-		f = own ? own : cv_flows_oldest(&n->flows);
-	cv_node_give_way(n, f, now);
+	if (!f) {
+		cv_node_give_way(
+			n, own ? own : cv_flows_oldest(&n->flows), now);
+		return;
+	}
+	n->stats.drop[CV_DROP_STRANGER]++;
+	cv_flow_close(n, f, NULL, CV_RESET_DONE, now);
 }
 
 static struct conn *open_conn(struct cv_frames_port *p,

@@ -125,18 +125,6 @@ static void on_reopen(struct ev_loop *ev, ev_timer *w, int events)
 	open_peer(w->data);
 }
 
-/* a peer cannot open flows to here: it reaches targets by the other edge */
-static int refuse(struct cv_edge *e, struct cv_end *end, const char *target,
-	size_t len, cv_time now)
-{
-	(void)e;
-	(void)end;
-	(void)target;
-	(void)len;
-	(void)now;
-	return CULVERT_EREFUSED;
-}
-
 static int dgram(struct cv_edge *e, struct cv_end *end,
 	const struct cv_frame *train, cv_time now)
 {
@@ -168,7 +156,6 @@ static void close_end(struct cv_edge *e, struct cv_end *end, enum cv_reset why)
 
 static const struct cv_edge_ops ops = {
 	.name = "udp",
-	.open = refuse,
 	.dgram = dgram,
 	.flush = flush,
 	.close = close_end,
