@@ -12,7 +12,7 @@
 #include "unit/pair.h"
 
 enum {
-	EVENTS = 16,        /* of one input */
+	EVENTS = 12,        /* of one input */
 	BYTES = 64 << 10,   /* made of its lengths, all in all */
 	FLOWS = 4,          /* of a node with a low limit */
 	MEMORY = 200 << 10, /* the same: two large buffers and some small */

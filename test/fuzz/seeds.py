@@ -279,7 +279,7 @@ NODES = {
 
 # events of fuzz_handshake.c, and what may happen to a packet
 (DIAL, STRANGER, PASSES, KEPT, CHANGED, ANY, CLAIM, PLAIN_CLAIM, LOAD, BREAKS,
- REKEY, ANEW, DATAGRAM, BLOCKS) = (bytes([i]) for i in range(14))
+ REKEY, ANEW, SPEAKS, BLOCKS) = (bytes([i]) for i in range(14))
 (GOES, LOST, TWICE, IS_KEPT, EXTRA, SPOILED, CUT_OFF) = (
     bytes([i]) for i in range(7))
 A_BIT = b"\x00\x50\x01"        # in the sealed part, mac1 left wrong
@@ -292,8 +292,8 @@ def after(units, shift):
 
 SOON, LATER = after(3, 13), after(7, 20)
 HANDSHAKES = {
-    "plainly": DIAL + GOES * 4 + DATAGRAM + b"\x09",
-    "twice": DIAL + TWICE * 3 + DATAGRAM + b"\x09",
+    "plainly": DIAL + GOES * 4 + SPEAKS,
+    "twice": DIAL + TWICE * 3 + SPEAKS,
     "lost": DIAL + LOST + LATER + DIAL + GOES + LOST + LATER + DIAL + GOES,
     "replayed": DIAL + IS_KEPT + b"\0" + IS_KEPT + b"\1" + SOON + KEPT +
     b"\1" + KEPT + b"\2" + LATER + STRANGER + KEPT + b"\x01",
@@ -301,7 +301,7 @@ HANDSHAKES = {
     "response": DIAL + GOES + EXTRA + A_BIT_FIXED + SOON + DIAL + GOES +
     SPOILED + A_BIT + LATER,
     "cut-off": DIAL + CUT_OFF + b"\x10" + CUT_OFF + b"\x80" + LATER,
-    "loaded": LOAD + DIAL + GOES * 4 + DATAGRAM + b"\x05",
+    "loaded": LOAD + DIAL + GOES * 4 + SPEAKS,
     "cookie": LOAD + DIAL + GOES + SPOILED + A_BIT + LATER + LOAD + DIAL +
     GOES + TWICE + GOES * 3,
     "claims": STRANGER + CLAIM + b"\0\0\1\5\0\1" + SOON + GOES + CLAIM +
@@ -315,7 +315,7 @@ HANDSHAKES = {
     b"\0\1\0\5\0\1",
     "rekeys-often": DIAL + GOES * 3 + (SOON + REKEY + GOES * 3) * 4,
     "unread": STRANGER + BLOCKS + b"\1" + b"".join(
-        CLAIM + b"\0\0\1\5\0" + bytes([i]) + SOON for i in range(9)),
+        CLAIM + b"\0\x10\1\5\0" + bytes([i]) for i in range(9)),
     "rekeys": DIAL + GOES * 3 + REKEY + GOES + IS_KEPT + b"\0" + LATER +
     REKEY + LOST + LATER,
     "restarts": DIAL + GOES * 3 + ANEW + b"\1" + DIAL + GOES * 3 + ANEW +
