@@ -203,7 +203,7 @@ static struct end *open_end(int i, unsigned from)
 
 static void on_dial(void)
 {
-	if (!t.p.side[A].s->link) {
+	if (!t.p.side[A].s->links) {
 		pair_cut(&t.p, &t.p.wire[WIRES - 1]);
 		pair_wire(&t.p, t.p.side[A].s);
 	}
@@ -401,8 +401,9 @@ static void on_block(void)
 static void on_rekey(void)
 {
 	struct cv_session *s = t.p.side[A].s;
-	if (s->link)
-		CHECK(!cv_handshake_start(s, t.p.now));
+	struct cv_path *p = cv_path_next(s, NULL);
+	if (p)
+		CHECK(!cv_handshake_start(s, p, t.p.now));
 	pair_settle(&t.p);
 }
 
@@ -446,7 +447,7 @@ static void find_each_other(void)
 	/* each has opened what the other sealed: a PING and its PONG */
 	struct cv_node *n = &t.p.side[B].node;
 	struct cv_session *far = cv_node_find(n, t.p.side[A].node.pub);
-	CHECK(far && cv_session_up(far) && s->link && far->link);
+	CHECK(far && cv_session_up(far) && s->links && far->links);
 	CHECK(s->rx_at == t.p.now && s->stats.rx_packets > before);
 }
 

@@ -32,7 +32,7 @@ struct trial {
 	struct cv_waiter waiter[2];
 };
 
-enum { PLAIN = 1, PSK = 2, POOR = 4, CROWDED = 8, SLOW = 16 };
+enum { PLAIN = 1, PSK = 2, POOR = 4, CROWDED = 8, SLOW = 16, LINKS = 32 };
 
 static struct trial t;
 static uint8_t filler[CV_PACKET_MAX];
@@ -168,6 +168,8 @@ static void set_up_side(int i)
 		x->node.flows.max = x->node.flows.max_source = FLOWS;
 	if (t.modes & PSK && x->s)
 		memset(x->s->psk, 7, CV_KEY);
+	if (t.modes & LINKS && x->s)
+		x->s->allowed = WIRES;
 }
 
 static void set_up(struct feed f)
@@ -356,7 +358,7 @@ static void on_pin(void)
 	uint8_t where = feed_byte(&t.f);
 	struct cv_flow *f = flow_at(where & 1, where >> 1);
 	if (f)
-		cv_flow_pin(f);
+		cv_flow_pin(&t.p.side[where & 1].node, f);
 }
 
 static void on_policy(void)
@@ -387,7 +389,7 @@ static void on_cut(void)
 static void on_wire(void)
 {
 	struct cv_session *s = feed_byte(&t.f) & 1 ? t.p.side[A].s : NULL;
-	if (s && s->link)
+	if (s && s->links >= cv_session_wants(s))
 		return;
 	pair_cut(&t.p, &t.p.wire[WIRES - 1]);
 	pair_wire(&t.p, s);
@@ -404,7 +406,7 @@ static void on_restart(void)
 
 static void on_drain(void)
 {
-	cv_node_drain(&t.p.side[feed_byte(&t.f) & 1].node, t.p.now);
+	cv_node_drain(&t.p.side[feed_byte(&t.f) & 1].node);
 }
 
 static void on_failure(void)
