@@ -355,6 +355,89 @@ CORPORA = {
 }
 
 
+PREAMBLE = b"udptunnel by md.\0\0\0\x01\x03\x06\x10\x15\x21\x28\x36\x45\x55\x66x\x91"
+
+
+def framed(*lengths):
+    return b"".join(struct.pack(">H", n) + bytes([n & 255]) * n
+                    for n in lengths)
+
+
+STREAMS = {
+    "one": framed(5),
+    "train": framed(100, 100, 100, 40, 100),
+    "empty": framed(0, 0, 1, 0),
+    "growing": framed(1, 2, 3, 4),
+    "large": framed(65507, 3),
+    "over-long": framed(65508, 2, 65535, 2),
+    "half": framed(9)[:-3],
+    "led": PREAMBLE + framed(3, 3),
+    "half-led": PREAMBLE[:20],
+    "almost-led": PREAMBLE[:31] + b"!" + framed(3),
+    "http": b"GET / HTTP/1.1\r\n\r\n",
+    "ike": b"IKETCP" + framed(9),
+    "tls": b"\x16\x03\x01\x00\x40\x01" + bytes(60),
+}
+
+SOCKS = {
+    "granted": b"\5\0" + b"\5\0\0\1" + bytes(6),
+    "by-name": b"\5\0" + b"\5\0\0\3\4abcd\0\1" + b"tunnel",
+    "by-six": b"\5\0" + b"\5\0\0\4" + bytes(18),
+    "password": b"\5\2\1\0" + b"\5\0\0\1" + bytes(6),
+    "wrong-password": b"\5\2\1\1",
+    "no-method": b"\5\xff",
+    "refused": b"\5\0" + b"\5\2\0\1" + bytes(6),
+    "four": b"\4\x5a" + bytes(6),
+    "odd-address": b"\5\0" + b"\5\0\0\x09" + bytes(6),
+    "http": b"HTTP/1.1 400 Bad Request\r\n\r\n",
+}
+
+HEADS = {
+    "ok": b"HTTP/1.1 200 OK\r\n\r\ntunnel",
+    "fields": b"HTTP/1.0 200 Connection established\r\nVia: x\r\nA: b\r\n\r\n",
+    "interim": b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 204 No\r\n\r\n",
+    "password": b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n",
+    "refused": b"HTTP/1.1 403 Forbidden\r\nContent-Length: 3\r\n\r\nno!",
+    "bare-lf": b"HTTP/1.1 200 OK\nA: b\n\n",
+    "no-http": b"SSH-2.0-OpenSSH_9.2\r\n",
+    "long": b"HTTP/1.1 200 OK\r\n" + b"A: " + b"b" * 9000 + b"\r\n\r\n",
+    "odd-status": b"HTTP/1.1 2x0 OK\r\n\r\n",
+}
+
+VIAS = {
+    "socks": "socks5://proxy:1080",
+    "password": "socks5://me:se%20cret@[2001:db8::1]:1080",
+    "http": "http://me:@proxy.example:3128",
+    "user": "http://me@proxy:3128",
+    "bad-hex": "http://me:%zz@proxy:3128",
+    "nul": "http://me:%00@proxy:3128",
+    "no-port": "socks5://proxy",
+    "path": "http://proxy:1/x",
+    "scheme": "ftp://proxy:1",
+}
+
+
+def asked(answers):
+    return {f"{k}-{which:02x}": bytes([which]) + v
+            for k, v in answers.items() for which in (0, 0x11)}
+
+
+CORPORA |= {
+    "framing": {f"{k}-{start}": bytes([start, 9]) + v
+                for k, v in STREAMS.items() for start in range(3)},
+    "frameq": {
+        "flows": bytes([0, 0, 0, 100, 9] * 6 + [1, 60, 2, 0, 5, 2, 0, 200]),
+        "held": bytes([0x20, 1, 1, 0, 3] * 9 + [3, 200] * 9),
+        "blocked": bytes([0x10, 0, 5, 220, 63] * 12 + [2, 0, 7] + [1, 255]),
+        "large": bytes([0, 0, 255, 227, 0] * 20),
+        "empty": bytes([0, 0, 0, 0, 0] * 5),
+    },
+    "socks5": asked(SOCKS),
+    "http_connect": asked(HEADS),
+    "via": coded(VIAS),
+}
+
+
 def main():
     for noun, inputs in CORPORA.items():
         folder = os.path.join(TOP, noun)
