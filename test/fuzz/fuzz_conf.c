@@ -6,6 +6,7 @@
  * blanks and carriage returns at the ends of lines change neither.
  */
 #include "core/conf.h"
+#include "core/framing.h"
 #include "core/policy.h"
 #include "fuzz/fuzz.h"
 #include "unit/env.h"
@@ -47,6 +48,17 @@ static void check_url(const struct cv_conf_text *t, const char *scheme)
 	CHECK(!strcmp(u.scheme, scheme) && u.port > 0);
 }
 
+/* a port or a server in a foreign framing; false: it is none */
+static bool check_foreign(const char *text)
+{
+	struct cv_url u;
+	if (!cv_framing_of(text))
+		return false;
+	CHECK(!cv_url_parse(&u, text, strlen(text), NULL));
+	CHECK(cv_framing_of(u.scheme) && u.port > 0);
+	return true;
+}
+
 static const struct cv_conf_peer *find(
 	const struct cv_conf *c, const char *name)
 {
@@ -74,8 +86,9 @@ static void check_forwards(const struct cv_conf *c)
 	for (unsigned i = 0; i < c->forwards; i++) {
 		const struct cv_conf_forward *f = &c->forward[i];
 		const struct cv_conf_peer *p = find(c, f->via);
+		bool foreign = check_foreign(f->via);
 		CHECK(memchr(f->name, '\0', CV_NAME));
-		CHECK(p && *p->endpoint.text);
+		CHECK(foreign ? !*f->to.text : p && *p->endpoint.text);
 		check_url(&f->from, "udp");
 		if (*f->to.text)
 			check_url(&f->to, "udp");
@@ -92,10 +105,12 @@ static void check_taken(const struct cv_conf *c)
 	CHECK(c->idle <= 3600000 && c->max_flows && c->max_source);
 	CHECK(c->memory >= 1u << 20 && c->memory <= 1u << 31);
 	CHECK(c->log <= CULVERT_DEBUG && memchr(c->name, '\0', CV_NAME));
-	CHECK(c->listens || c->forwards);
 	CHECK(c->listens <= CV_CONF_LISTENS && c->allows <= CV_ALLOW_MAX);
 	for (unsigned i = 0; i < c->listens; i++)
-		check_url(&c->listen[i], "tcp");
+		if (check_foreign(c->listen[i].text))
+			CHECK(*c->to.text);
+		else
+			check_url(&c->listen[i], "tcp");
 	for (unsigned i = 0; i < c->allows; i++)
 		CHECK(!cv_allow_parse(&rule, c->allow[i].text, &why));
 	check_peers(c);
