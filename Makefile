@@ -25,4 +25,4 @@ install: all
 	meson install -C $(BUILD)
 
 clean:
-	rm -rf $(BUILD) $(BUILD)-asan $(BUILD)-cov
+	rm -rf $(BUILD) $(BUILD)-asan $(BUILD)-cov build-fuzz

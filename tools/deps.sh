@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# Install what building and testing need on Debian 12, if it is missing.
+# deps.sh [PACKAGE...] - install what building and testing need on Debian 12,
+# and the packages named, if they are missing
 set -eu
 want="gcc g++ meson ninja-build pkg-config libev-dev libssl-dev libc-ares-dev
 	libseccomp-dev libcmocka-dev iproute2 iperf3 dnsmasq-base
@@ -8,7 +9,7 @@ want="gcc g++ meson ninja-build pkg-config libev-dev libssl-dev libc-ares-dev
 	python3-prometheus-client mandoc zsh fish ethtool procps clang-format
 	clang-tidy cppcheck shellcheck microsocks tinyproxy-bin udptunnel"
 missing=
-for p in $want; do
+for p in $want "$@"; do
 	dpkg-query -W -f '${Status}' "$p" 2>/dev/null |
 		grep -q '^install ok installed$' || missing="$missing $p"
 done

@@ -45,7 +45,7 @@ export ASAN_OPTIONS=detect_leaks=1:abort_on_error=1
 export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
 pass "$build-asan" -Db_sanitize=address,undefined -Dbuildtype=debugoptimized \
 	-- --suite unit --suite fault --suite conform --suite sim \
-	--suite cli --suite api --suite interop --suite netns
+	--suite fuzz --suite cli --suite api --suite interop --suite netns
 pass "$build-cov" -Db_coverage=true -Dbuildtype=debug \
 	-- --suite unit --suite fault
 echo "== coverage"

@@ -201,6 +201,8 @@ static int plain_init(struct cv_node *node, struct cv_link *link, uint8_t *p,
 	if (a.hello.version != 1)
 		return CV_DROP_MALFORMED;
 	struct cv_session *s = cv_node_find(node, p + 8);
+	if (link->session && link->session != s)
+		return CV_DROP_STRANGER;
 	if (!s && node->nsessions >= CV_PLAIN_MAX)
 		cv_session_forget_one(node);
 	if (!s && node->nsessions < CV_PLAIN_MAX) {
@@ -213,8 +215,6 @@ static int plain_init(struct cv_node *node, struct cv_link *link, uint8_t *p,
 	}
 	if (!s)
 		return CV_DROP_NO_BUFFER;
-	if (link->session && link->session != s)
-		return CV_DROP_STRANGER;
 	return respond(s, link, &a, now) ? CV_DROP_NO_BUFFER : 0;
 }
 

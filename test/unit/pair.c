@@ -135,7 +135,8 @@ static int init_side(struct pair *p, int i, uint64_t fail_at)
 	}
 	x->node.plain = p->plain;
 	x->node.accepts = i == B;
-	x->edge = (struct edge){ .side = x };
+	memset(&x->edge, 0, offsetof(struct edge, data));
+	x->edge.side = x;
 	x->edge.edge.ops = &edge_ops;
 	x->edge.edge.node = &x->node;
 	cv_list_init(&x->edge.edge.dirty);

@@ -50,10 +50,10 @@ struct edge {
 	uint64_t dgrams, bytes;   /* delivered */
 	struct cv_end *last;      /* end of the last open or datagram */
 	size_t len;               /* of the last datagram */
-	uint8_t data[CV_DGRAM_MAX];
 	/* told of every single datagram, if not NULL */
 	void (*take)(struct edge *, struct cv_end *, const uint8_t *, size_t);
 	void *user;
+	uint8_t data[CV_DGRAM_MAX]; /* last: it need not be cleared */
 };
 
 struct side {

@@ -103,6 +103,21 @@ static void test_plain_messages(void **state)
 	finish(p);
 }
 
+/* a link that is somebody's makes no session for anybody else */
+static void test_plain_other_identity(void **state)
+{
+	struct pair *p = pair_taped(true);
+	struct tape *t = p->user;
+	(void)state;
+	pair_up(p);
+	assert_int_equal(p->side[B].node.nsessions, 1);
+	t->packet[0].p[8] ^= 1;
+	assert_int_equal(input(p, B, t->packet[0].p, t->packet[0].len),
+		CV_DROP_STRANGER);
+	assert_int_equal(p->side[B].node.nsessions, 1);
+	finish(p);
+}
+
 /* nothing comes of it: A gives the link up after five seconds */
 static void gives_up(struct pair *p, int side, enum cv_drop why)
 {
@@ -561,6 +576,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_messages),
 		cmocka_unit_test(test_plain_messages),
+		cmocka_unit_test(test_plain_other_identity),
 		cmocka_unit_test(test_wrong_key),
 		cmocka_unit_test(test_unknown_peer),
 		cmocka_unit_test(test_wrong_psk),
