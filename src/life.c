@@ -173,9 +173,9 @@ static void say_ready(struct culvert *c)
 	for (unsigned i = 0; i < c->conf.forwards; i++) {
 		const struct cv_conf_forward *f = &c->conf.forward[i];
 		cv_log(n, CULVERT_INFO,
-			"msg=forwarding from=%s to=%s via=%s%s node=%s",
-			f->from.text, *f->to.text ? f->to.text : "-", f->via,
-			plain, name);
+			"msg=forwarding from=%s to=%s via=%.*s%s node=%s",
+			f->from.text, *f->to.text ? f->to.text : "-",
+			cv_url_shown(f->via), f->via, plain, name);
 	}
 }
 

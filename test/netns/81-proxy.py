@@ -158,6 +158,15 @@ with Scene("81", __doc__.splitlines()[0]) as s:
         socks(*secret)
         through(login)
 
+    with check("a foreign framing through the same"):
+        socks(*secret)
+        foreign = url("frames+tcp", b.v4, LINK + 1)
+        s.serve(b, foreign, name="server2",
+                options=("--to", url("udp", LO, OUT)))
+        s.forward(a, url("udp", LO, IN), None, f"{foreign}?via={login}",
+                  name="client0")
+        equal(u.ask(b"framed", (LO, IN)), b"framed")
+
     with check("a password that the proxy does not want"):
         socks()
         through(login)
