@@ -136,6 +136,16 @@ RULES = {
            "udp://h?x=y\nudp://h/x\nudp://h:x\nudp:/h\n",
 }
 
+PLAIN_BYTES = {
+    "none": b"",
+    "one": b"f",
+    "two": b"fo",
+    "three": b"foo",
+    "user": b"Aladdin:open sesame",
+    "high": b"\xfb\xef\xbe\xff\xff\xff\x00",
+    "digits": b"ABCXYZabcxyz0189+/=-_",
+}
+
 SERVER = f"""# a server
 [Node]
 Name = office-1
@@ -387,6 +397,7 @@ def in_modes(events, modes, suffix=""):
 
 CORPORA = {
     "addr": coded(ADDRS),
+    "base64": PLAIN_BYTES,
     "conf": coded(CONFS),
     "frame": FRAMES,
     "handshake": in_modes(HANDSHAKES, 0) |
