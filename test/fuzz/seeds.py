@@ -479,6 +479,10 @@ VIAS = {
     "nul": "http://me:%00@proxy:3128",
     "no-port": "socks5://proxy",
     "path": "http://proxy:1/x",
+    "slash": "http://proxy:1/",
+    "empty": "http://:@proxy:1",
+    "colon": "http://a%3ab:c@proxy:1",
+    "half": "socks5://me@proxy:1",
     "scheme": "ftp://proxy:1",
 }
 
