@@ -1,90 +1,205 @@
 /* SPDX-License-Identifier: MIT */
-/*
+/**
  * fuzz_frameq.c - foreign frames on their way out: nothing is lost unseen
  *
- *	(what 1 | segment 2 | datagrams 1 | time 1) ...
+ *	(what 1 | milliseconds 1 | segment 2, datagrams 1 or bytes 1) ...
+ *
+ * What is written is frames that were put, in their order, each at most once;
+ * what is not was dropped, by its name, and never with its first byte gone.
  */
 #include "core/frameq.h"
 #include "fuzz/fuzz.h"
 #include "unit/env.h"
 
-enum { EVENTS = 64, POOL = 1 << 20 };
-
-static uint8_t zeroes[CV_DGRAM_MAX];
-
-struct queue {
-	struct cv_bufq q;
-	struct cv_pool pool;
-	uint64_t put, wire, drop[CV_DROP_N];
+enum {
+	EVENTS = 32,
+	BYTES = 256 << 10, /* of one input */
+	POOL = 200 << 10,  /* two large buffers and some small */
+	SERIAL = 4,        /* bytes at the start of a datagram */
+	DGRAMS = 64,       /* of a train */
 };
 
-static uint64_t waiting(const struct queue *q)
+/** struct trial - one input's world */
+struct trial {
+	struct cv_bufq q;
+	struct cv_pool pool;
+	struct feed f;
+	cv_time now;
+	size_t bytes;  /* that may still be put */
+	uint32_t next; /* serial number of the next datagram */
+	uint32_t seen; /* of those on the wire, the highest */
+	uint64_t put, written, drop[CV_DROP_N];
+	const struct cv_buf *begun; /* partly written */
+};
+
+static struct trial t;
+
+static uint64_t waiting(void)
 {
 	uint64_t n = 0;
-	size_t bytes = 0;
-	for (const struct cv_buf *b = q->q.head; b; b = b->next) {
+	size_t bytes = 0, count = 0;
+	for (const struct cv_buf *b = t.q.head; b; b = b->next) {
 		n += b->dgrams;
 		bytes += b->len;
-		CHECK(b->len >= b->dgrams * CV_FRAMING_HEAD);
+		count++;
+		CHECK(b->dgrams && b->off + b->len <= b->cap);
+		CHECK(!b->sent || b == t.begun);
 	}
-	CHECK(bytes == q->q.bytes);
+	CHECK(bytes == t.q.bytes && count == t.q.count);
+	CHECK(!t.begun || t.q.head == t.begun);
 	return n;
 }
 
-static void put(struct queue *q, struct feed *f, uint8_t what, cv_time now)
+static void check_sum(void)
 {
-	uint32_t seg = (uint32_t)feed_number(f, 2) % (CV_DGRAM_MAX + 1);
-	uint32_t n = feed_byte(f) % 64 + 1;
-	struct cv_frame t = { .data = zeroes, .seg = seg, .len = seg * n };
-	if (!seg)
-		n = 1;
-	while (t.len > CV_DGRAM_MAX)
-		t.len = seg, n = 1;
-	q->put += n;
-	q->drop[CV_DROP_NO_BUFFER] += cv_frameq_put(&q->q, &q->pool, &t,
-		(enum cv_frameq_mode)(what >> 4 & 3) % 3, now);
+	uint64_t gone = 0;
+	for (int i = 0; i < CV_DROP_N; i++)
+		gone += t.drop[i];
+	CHECK(t.put == gone + t.written + waiting());
+	CHECK(t.pool.bytes <= t.pool.max);
 }
 
-/* the wire takes some bytes of the oldest */
-static void write_some(struct queue *q, uint8_t n)
+/* each datagram that has room for it begins with its number */
+static void number(uint8_t *data, const struct cv_frame *f)
 {
-	struct cv_buf *b = q->q.head;
+	for (uint64_t i = 0; i < cv_frame_count(f); i++, t.next++) {
+		size_t at = i * f->seg;
+		if (f->len - at >= SERIAL)
+			cv_put32(data + at, t.next);
+	}
+}
+
+static void put(enum cv_frameq_mode mode)
+{
+	static uint8_t data[CV_DGRAM_MAX];
+	uint32_t seg = (uint32_t)feed_number(&t.f, 2) % (CV_DGRAM_MAX + 1);
+	uint8_t shape = feed_byte(&t.f);
+	uint32_t len = seg * (shape % DGRAMS + 1u);
+	if (len > CV_DGRAM_MAX)
+		len = seg;
+	/* the last one is shorter */
+	if (shape & 0x80 && len > 1)
+		len--;
+	if (len > t.bytes)
+		return;
+	t.bytes -= len;
+	struct cv_frame f = {
+		.data = data, .seg = seg < len ? seg : len, .len = len
+	};
+	number(data, &f);
+	uint64_t left = cv_frameq_put(&t.q, &t.pool, &f, mode, t.now);
+	CHECK(left <= cv_frame_count(&f));
+	t.put += cv_frame_count(&f);
+	t.drop[CV_DROP_NO_BUFFER] += left;
+}
+
+/* the chunk is on the wire: what the far end makes of it */
+static void take(const struct cv_buf *b)
+{
+	const uint8_t *p = b->data + b->off, *end = p + b->len;
+	uint32_t n = 0;
+	for (; p < end; n++) {
+		CHECK(end - p >= CV_FRAMING_HEAD);
+		uint32_t len = cv_get16(p);
+		p += CV_FRAMING_HEAD;
+		CHECK((size_t)(end - p) >= len);
+		if (len >= SERIAL) {
+			uint32_t serial = cv_get32(p);
+			CHECK(serial > t.seen && serial < t.next);
+			t.seen = serial;
+		}
+		p += len;
+	}
+	CHECK(n == b->dgrams);
+	t.written += n;
+}
+
+/* the connection takes some bytes of the oldest, or all that is left of it */
+static void write_some(uint32_t n)
+{
+	struct cv_buf *b = t.q.head;
 	if (!b)
 		return;
-	b->sent += b->sent + n < b->len ? n : 0;
-	if (n < 128)
+	if (b->sent + n < b->len) {
+		b->sent += n;
+		t.begun = b->sent ? b : NULL;
 		return;
-	q->wire += b->dgrams;
-	cv_buf_free(&q->pool, cv_bufq_pop(&q->q));
+	}
+	t.begun = NULL;
+	take(b);
+	cv_buf_free(&t.pool, cv_bufq_pop(&t.q));
+}
+
+static void write_all(void)
+{
+	while (t.q.head)
+		write_some(UINT16_MAX + 1);
+}
+
+static void expire(void)
+{
+	cv_time then = t.now - CV_MAX_AGE;
+	cv_frameq_expire(&t.q, &t.pool, then, t.drop);
+	for (const struct cv_buf *b = t.q.head; b; b = b->next)
+		CHECK(b == t.begun || b->time >= then);
+}
+
+/* a connection to come has begun nothing */
+static void trim_held(void)
+{
+	if (t.begun)
+		return;
+	cv_frameq_trim_held(&t.q, &t.pool, t.now, t.drop);
+	CHECK(!t.q.head || waiting() - t.q.head->dgrams < CV_HOLD_DGRAMS);
+	for (const struct cv_buf *b = t.q.head; b; b = b->next)
+		CHECK(t.now - b->time <= CV_HOLD_AGE);
+}
+
+static void happen(uint8_t what)
+{
+	switch (what % 8) {
+	case 0:
+		put((enum cv_frameq_mode)(what >> 4 & 3) % 3);
+		break;
+	case 1:
+		expire();
+		break;
+	case 2:
+		write_some(feed_byte(&t.f));
+		break;
+	case 3:
+		trim_held();
+		break;
+	case 4:
+		cv_frameq_restamp(&t.q, t.now);
+		break;
+	case 5:
+		write_all();
+		break;
+	default:
+		put(CV_FRAMEQ_HELD);
+		break;
+	}
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct feed f = { data, size };
-	struct mem m = { 0 };
+	struct mem m;
 	struct cv_env env = mem_env(&m, 1);
-	struct queue q = { .put = 0 };
-	cv_time now = CV_SEC(10);
-	uint64_t gone = 0;
-	cv_pool_init(&q.pool, &env, POOL);
-	for (int i = 0; i < EVENTS && f.left; i++) {
-		uint8_t what = feed_byte(&f);
-		now += CV_MS(feed_byte(&f));
-		if (what % 4 == 0)
-			put(&q, &f, what, now);
-		else if (what % 4 == 1)
-			cv_frameq_expire(
-				&q.q, &q.pool, now - CV_MAX_AGE, q.drop);
-		else if (what % 4 == 2)
-			write_some(&q, feed_byte(&f));
-		else if (!q.q.head || !q.q.head->sent)
-			cv_frameq_trim_held(&q.q, &q.pool, now, q.drop);
+	t = (struct trial){ .f = { data, size },
+		.now = CV_SEC(10),
+		.bytes = BYTES,
+		.next = 1 };
+	cv_pool_init(&t.pool, &env, POOL);
+	for (int i = 0; i < EVENTS && t.f.left; i++) {
+		uint8_t what = feed_byte(&t.f);
+		t.now += CV_MS(feed_byte(&t.f));
+		happen(what);
+		check_sum();
 	}
-	for (int i = 0; i < CV_DROP_N; i++)
-		gone += q.drop[i];
-	CHECK(q.put == gone + q.wire + waiting(&q));
-	cv_bufq_clear(&q.q, &q.pool);
-	cv_pool_clear(&q.pool);
-	CHECK(!m.blocks);
+	write_all();
+	check_sum();
+	cv_pool_clear(&t.pool);
+	CHECK(!m.blocks && !m.bytes);
 	return 0;
 }

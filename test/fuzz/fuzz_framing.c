@@ -7,6 +7,8 @@
 #include "core/framing.h"
 #include "fuzz/fuzz.h"
 
+enum { PIECES = 24 }; /* at most; each is copied with what waits for it */
+
 /* where the plainest reader is */
 struct model {
 	const uint8_t *p, *end;
@@ -64,6 +66,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		.start = (enum cv_framing_start)(feed_byte(&f) % 3),
 	};
 	size_t piece = (size_t)feed_byte(&f) * 7 + 1;
+	if (piece < f.left / PIECES + 1)
+		piece = f.left / PIECES + 1;
 	struct model m = { f.p, f.p + f.left, 0 };
 	uint8_t *rest = NULL;
 	ptrdiff_t left = 0;

@@ -7,9 +7,11 @@
  * Between two nodes everything that is said on the way to keys may be lost,
  * repeated, kept, changed and changed with its mac1 made right.  What was
  * changed is refused, what is refused leaves nothing behind, no answer is
- * longer than its question, and afterwards the two still find each other.
+ * longer than its question, and afterwards the two still find each other.  A
+ * session may have several links: they join, they are replaced, and who agrees
+ * on keys elsewhere leaves them.
  */
-#include "fuzz/fuzz.h"
+#include "fuzz/places.h"
 #include "unit/pair.h"
 
 enum {
@@ -17,9 +19,11 @@ enum {
 	SLOTS = 4,
 	LONGEST = CV_INIT_SIZE + 16,
 	CHANGES = 8,
+	LINKS_OF_A = 3,
+	LINKS_OF_B = 2,
 };
 
-enum { PLAIN = 1, PSK = 2, OTHER_PSK = 4, SLOW = 8 };
+enum { PLAIN = 1, PSK = 2, OTHER_PSK = 4, SLOW = 8, LINKS = 16, FEWER = 32 };
 
 /** struct kept - a packet for later */
 struct kept {
@@ -167,9 +171,13 @@ static bool meddle(struct pair *pair, struct end *to, uint8_t *p, size_t len)
 
 /* --- the world --- */
 
-static void set_psk(int i)
+static void configure(int i)
 {
 	struct cv_session *s = t.p.side[i].s;
+	if (s && i == A && t.modes & LINKS)
+		s->allowed = LINKS_OF_A;
+	if (s && i == B && t.modes & FEWER)
+		s->allowed = LINKS_OF_B;
 	if (s && t.modes & PSK)
 		memset(s->psk, 7, CV_KEY);
 	if (s && t.modes & OTHER_PSK && i == B)
@@ -184,7 +192,7 @@ static void set_up(struct feed f)
 	t.modes = feed_byte(&t.f);
 	CHECK(!pair_init(&t.p, t.modes & PLAIN, (uint64_t[2]){ 0 }));
 	for (int i = 0; i < 2; i++)
-		set_psk(i);
+		configure(i);
 	t.p.delay = t.modes & SLOW ? CV_MS(30) : 0;
 	t.p.tap = meddle;
 }
@@ -201,12 +209,20 @@ static struct end *open_end(int i, unsigned from)
 
 /* --- events --- */
 
+/* the next link, as the shell would dial it; nothing goes over it yet */
+static void on_dial_quietly(void)
+{
+	struct cv_session *s = t.p.side[A].s;
+	int place = free_place(s);
+	if (place < 0)
+		return;
+	pair_cut(&t.p, &t.p.wire[WIRES - 1]);
+	pair_join(&t.p, s, (unsigned)place);
+}
+
 static void on_dial(void)
 {
-	if (!t.p.side[A].s->links) {
-		pair_cut(&t.p, &t.p.wire[WIRES - 1]);
-		pair_wire(&t.p, t.p.side[A].s);
-	}
+	on_dial_quietly();
 	pair_settle(&t.p);
 }
 
@@ -407,11 +423,47 @@ static void on_rekey(void)
 	pair_settle(&t.p);
 }
 
+/* over any link that carries datagrams, while others come and go */
+static void on_rekey_over(void)
+{
+	struct cv_session *s = t.p.side[A].s;
+	struct cv_path *p = &s->path[feed_byte(&t.f) % CV_LINKS_SESSION];
+	if (p->ready)
+		CHECK(!cv_handshake_start(s, p, t.p.now));
+}
+
+/* LINK with any number in a packet of A's, on any connection to B */
+static void on_link(void)
+{
+	uint8_t packet[CV_DATA_HEAD + CV_FRAME_SHORT + CV_TAG];
+	uint8_t where = feed_byte(&t.f), number = feed_byte(&t.f);
+	struct end *to = open_end(B, where);
+	struct cv_keys *k = t.p.side[A].s->cur;
+	if (!to || !k)
+		return;
+	bool had = to->link.path != NULL;
+	size_t len = cv_frame_put(packet + CV_DATA_HEAD,
+		&(struct cv_frame){ .type = CV_FRAME_LINK, .value = number });
+	cv_head_put(packet, k->tx ? CV_PACKET_DATA : CV_PACKET_PLAIN_DATA,
+		k->remote);
+	cv_put64(packet + 8, k->number);
+	if (k->tx)
+		cv_aead_seal(k->tx, k->number, CV_NO_BYTES,
+			packet + CV_DATA_HEAD, len);
+	k->number++;
+	len += CV_DATA_HEAD + (k->tx ? (size_t)CV_TAG : 0);
+	int r = cv_node_input(&to->side->node, &to->link, packet, len, t.p.now);
+	CHECK(r || (to->open && to->link.path));
+	CHECK(had || !r == (to->link.path != NULL));
+	CHECK(had || r || cv_path_number(to->link.path) == number);
+	CHECK(had || r || number < k->links);
+}
+
 static void on_restart(void)
 {
 	int i = feed_byte(&t.f) & 1;
 	pair_restart(&t.p, i);
-	set_psk(i);
+	configure(i);
 	/* B has forgotten the stamps that somebody else used */
 	t.spoiled &= i == A;
 }
@@ -426,7 +478,8 @@ static void on_ping(void)
 
 static void (*const event[])(void) = { on_dial, on_stranger, on_time, on_kept,
 	on_kept_changed, on_bytes, on_claim, on_plain_claim, on_load, on_cut,
-	on_rekey, on_restart, on_ping, on_block };
+	on_rekey, on_restart, on_ping, on_block, on_dial_quietly, on_rekey_over,
+	on_link };
 
 /* with nobody between them, and after a while, they agree again */
 static void find_each_other(void)
@@ -449,13 +502,22 @@ static void find_each_other(void)
 	struct cv_session *far = cv_node_find(n, t.p.side[A].node.pub);
 	CHECK(far && cv_session_up(far) && s->links && far->links);
 	CHECK(s->rx_at == t.p.now && s->stats.rx_packets > before);
+	for (int place; (place = free_place(s)) >= 0;) {
+		pair_join(&t.p, s, (unsigned)place);
+		pair_settle(&t.p);
+		CHECK(s->path[place].ready && far->path[place].ready);
+	}
+	CHECK(s->ready == s->cur->links && far->ready == s->ready);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	set_up((struct feed){ data, size });
-	for (int i = 0; i < EVENTS && t.f.left; i++)
+	for (int i = 0; i < EVENTS && t.f.left; i++) {
 		event[feed_byte(&t.f) % CV_COUNT(event)]();
+		check_places(&t.p.side[A].node);
+		check_places(&t.p.side[B].node);
+	}
 	if (!t.spoiled)
 		find_each_other();
 	pair_clear(&t.p);

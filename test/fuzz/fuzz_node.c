@@ -8,7 +8,7 @@
  * other bytes; datagrams; links that block and break; time.  Every datagram
  * is accounted for, and every packet of ours is one that we would take.
  */
-#include "fuzz/fuzz.h"
+#include "fuzz/places.h"
 #include "unit/pair.h"
 
 enum {
@@ -139,6 +139,7 @@ static void check_side(int i)
 	const struct cv_node *n = &t.p.side[i].node;
 	const struct cv_stats *s = &n->stats;
 	uint64_t sum = queued(n) + t.sent[i];
+	check_places(n);
 	for (unsigned k = 0; k < CV_COUNT(lost); k++)
 		sum += s->drop[lost[k]] - t.refused[i][lost[k]];
 	CHECK(s->tx_dgrams == sum);
@@ -385,14 +386,26 @@ static void on_cut(void)
 		pair_cut(&t.p, w);
 }
 
-/* dialled, as it is when there is none, or the connection of a stranger */
+/* dialled, as it is when there are too few, or the connection of a stranger */
 static void on_wire(void)
 {
 	struct cv_session *s = feed_byte(&t.f) & 1 ? t.p.side[A].s : NULL;
-	if (s && s->links >= cv_session_wants(s))
+	int place = s ? free_place(s) : 0;
+	if (place < 0)
 		return;
 	pair_cut(&t.p, &t.p.wire[WIRES - 1]);
-	pair_wire(&t.p, s);
+	pair_join(&t.p, s, (unsigned)place);
+}
+
+/* a link that mends a loss, or takes one packet at a time */
+static void on_line(void)
+{
+	uint8_t where = feed_byte(&t.f);
+	struct end *e = open_end(where & 1, where >> 1 & (WIRES - 1));
+	if (!e)
+		return;
+	e->mending = where & 0x40;
+	e->narrow = where & 0x80;
 }
 
 static void on_restart(void)
@@ -423,7 +436,7 @@ static void on_settle(void)
 
 static void (*const event[])(void) = { on_packet, on_bytes, on_time, on_client,
 	on_flow, on_close, on_late_answer, on_pin, on_policy, on_block, on_cut,
-	on_wire, on_restart, on_drain, on_failure, on_settle };
+	on_wire, on_restart, on_drain, on_failure, on_settle, on_line };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

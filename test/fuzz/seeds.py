@@ -37,6 +37,10 @@ def time(us):
     return b"\x04" + struct.pack(">I", us)
 
 
+def link(number):
+    return b"\x05" + varint(number)
+
+
 def opening(flow, target, kind=2):
     return b"\x08" + varint(flow) + bytes([kind, *varint(len(target))]) + \
         target
@@ -60,6 +64,7 @@ FRAMES = {
     "ping": ping() + pong(1 << 63),
     "close": close(3) + close(70000),
     "time": time(0) + time(0xffffffff),
+    "link": time(0) + link(3) + link(1 << 20),
     "open": opening(2, TARGET) + opened(3) + reset(2, 1),
     "open-kinds": opening(0, b"", 1) + opening(1 << 40, b"x", 3),
     "open-longest": opening(2, b"u" * 400) + opening(2, b"u" * 401),
@@ -129,6 +134,16 @@ RULES = {
             "udp://10.1.1.2:5001?bind=10.1.1.1:53\n",
     "bad": "udp://h:1\ntcp://h:1\nudp://[::1\nudp://1.2.3.4/33\n"
            "udp://h?x=y\nudp://h/x\nudp://h:x\nudp:/h\n",
+}
+
+PLAIN_BYTES = {
+    "none": b"",
+    "one": b"f",
+    "two": b"fo",
+    "three": b"foo",
+    "user": b"Aladdin:open sesame",
+    "high": b"\xfb\xef\xbe\xff\xff\xff\x00",
+    "digits": b"ABCXYZabcxyz0189+/=-_",
 }
 
 SERVER = f"""# a server
@@ -212,7 +227,8 @@ KEYS = {
 
 # events of fuzz_node.c, in its order
 (PACKET, BYTES, TIME, CLIENT_SAYS, FLOW_SAYS, CLOSE, LATE, PIN, POLICY, BLOCK,
- CUT, WIRE, RESTART, DRAIN, FAILURE, SETTLE) = (bytes([i]) for i in range(16))
+ CUT, WIRE, RESTART, DRAIN, FAILURE, SETTLE, LINE) = (
+    bytes([i]) for i in range(17))
 TO_A, TO_B = 0, 1
 
 
@@ -277,9 +293,33 @@ NODES = {
                       for t in (1, 2, 3, 4, 0x11, 0x12, 0x14)),
 }
 
+# with several links: mode 32
+JOIN = (WIRE + b"\1" + SETTLE) * 2
+SPREADS = {
+    "spreads": JOIN + says(1, 40, 0x85) + SETTLE + says(1, 90) + SETTLE,
+    "one-blocked": JOIN + BLOCK + b"\0" + says(1, 255, 0x80) + SETTLE +
+    says(1, 9) + CUT + b"\1" + BLOCK + b"\0" + SETTLE,
+    "all-blocked": JOIN + b"".join(
+        BLOCK + bytes([to]) + says(1, 255, 0x80) for to in (0, 2, 4)) +
+    SETTLE + BLOCK + b"\2" + SETTLE,
+    "mends": JOIN + LINE + b"\x40" + says(1, 40) + SETTLE + LINE + b"\x42" +
+    LINE + b"\x44" + says(1, 40) + SETTLE,
+    "narrow": JOIN + LINE + b"\x80" + LINE + b"\x82" + says(1, 255, 0xff) +
+    SETTLE + BLOCK + b"\0" + BLOCK + b"\2" + SETTLE,
+    "replaces": JOIN + WIRE + b"\0" + packet(TO_B | 6, link(1) + ping()) +
+    SETTLE,
+    "no-place": WIRE + b"\0" + packet(TO_B | 2, time(1) + link(200)) + SETTLE,
+    "breaks": JOIN + says(1, 9) + SETTLE + CUT + b"\0" + FLOW_SAYS +
+    b"\1\x50\0" + CUT + b"\1" + SETTLE,
+    "bound": JOIN + BLOCK + b"\0" + BLOCK + b"\2" + says(1, 9) + CUT +
+    b"\2" + says(2, 9) + SETTLE,
+    "leaves": JOIN + says(1, 9) + DRAIN + b"\0" + SETTLE,
+}
+
 # events of fuzz_handshake.c, and what may happen to a packet
 (DIAL, STRANGER, PASSES, KEPT, CHANGED, ANY, CLAIM, PLAIN_CLAIM, LOAD, BREAKS,
- REKEY, ANEW, SPEAKS, BLOCKS) = (bytes([i]) for i in range(14))
+ REKEY, ANEW, SPEAKS, BLOCKS, DIAL_QUIETLY, REKEY_OVER, LINK) = (
+    bytes([i]) for i in range(17))
 (GOES, LOST, TWICE, IS_KEPT, EXTRA, SPOILED, CUT_OFF) = (
     bytes([i]) for i in range(7))
 A_BIT = b"\x00\x50\x01"        # in the sealed part, mac1 left wrong
@@ -327,6 +367,26 @@ HANDSHAKES = {
 }
 
 
+# with several links: modes 16 and 32
+JOINED = DIAL + GOES * 3 + DIAL * 2
+LINKED = {
+    "joins": JOINED + SPEAKS,
+    "joins-at-once": DIAL + GOES * 3 + DIAL_QUIETLY * 2 + SPEAKS,
+    "replaces": JOINED + STRANGER + LINK + b"\3\1" + LINK + b"\0\2" + SPEAKS,
+    "too-many": JOINED + STRANGER + LINK + b"\3\3" + LINK + b"\3\xff",
+    "moves": JOINED + STRANGER + CLAIM + b"\3\x10\1\5\0\1" + SOON + SPEAKS,
+    "moves-away": DIAL + GOES * 3 + BREAKS + b"\0" + LATER + DIAL + GOES * 3 +
+    DIAL + STRANGER + LINK + b"\4\1",
+    "rekeys-over": JOINED + REKEY_OVER + b"\1" + SOON + GOES * 3 +
+    REKEY_OVER + b"\2" + BREAKS + b"\2" + SOON + GOES * 3 + DIAL,
+    "doubts": DIAL + GOES * 3 + DIAL_QUIETLY * 2 + BREAKS + b"\1" +
+    DIAL_QUIETLY + BREAKS + b"\2" + DIAL + GOES * 3 + SPEAKS,
+    "waits": DIAL + GOES * 3 + DIAL_QUIETLY + BREAKS + b"\1" +
+    DIAL_QUIETLY * 2 + BREAKS + b"\1" + LATER + GOES * 3,
+    "restarts-there": JOINED + ANEW + b"\1" + DIAL + GOES * 3 + DIAL * 2,
+}
+
+
 def coded(texts):
     return {k: v.encode("latin-1") for k, v in texts.items()}
 
@@ -337,17 +397,23 @@ def in_modes(events, modes, suffix=""):
 
 CORPORA = {
     "addr": coded(ADDRS),
+    "base64": PLAIN_BYTES,
     "conf": coded(CONFS),
     "frame": FRAMES,
     "handshake": in_modes(HANDSHAKES, 0) |
     in_modes(HANDSHAKES, 1, "-plain") |
     in_modes({k: HANDSHAKES[k] for k in ("plainly", "loaded")}, 6, "-differ") |
-    in_modes({k: HANDSHAKES[k] for k in ("lost", "rekeys")}, 10, "-slow"),
+    in_modes({k: HANDSHAKES[k] for k in ("lost", "rekeys")}, 10, "-slow") |
+    in_modes(LINKED, 16) | in_modes(LINKED, 17, "-plain") |
+    in_modes({"joins": LINKED["joins"]}, 48, "-fewer") |
+    in_modes({"joins": LINKED["joins"]}, 24, "-slow"),
     "keytext": coded(KEYS),
     "node": in_modes(NODES, 0) |
     in_modes({k: NODES[k] for k in ("opens", "restarts")}, 1, "-plain") |
     in_modes({k: NODES[k] for k in ("poor", "large", "held")}, 4, "-poor") |
     in_modes({"crowded": NODES["crowded"]}, 8, "-flows") |
+    in_modes(SPREADS, 32, "-links") |
+    in_modes({"bound": SPREADS["bound"]}, 33, "-plain-links") |
     in_modes({k: NODES[k] for k in ("train", "moves")}, 18, "-slow"),
     "policy": coded(RULES),
     "record": RECORDS,
@@ -413,6 +479,10 @@ VIAS = {
     "nul": "http://me:%00@proxy:3128",
     "no-port": "socks5://proxy",
     "path": "http://proxy:1/x",
+    "slash": "http://proxy:1/",
+    "empty": "http://:@proxy:1",
+    "colon": "http://a%3ab:c@proxy:1",
+    "half": "socks5://me@proxy:1",
     "scheme": "ftp://proxy:1",
 }
 
@@ -426,11 +496,14 @@ CORPORA |= {
     "framing": {f"{k}-{start}": bytes([start, 9]) + v
                 for k, v in STREAMS.items() for start in range(3)},
     "frameq": {
-        "flows": bytes([0, 0, 0, 100, 9] * 6 + [1, 60, 2, 0, 5, 2, 0, 200]),
-        "held": bytes([0x20, 1, 1, 0, 3] * 9 + [3, 200] * 9),
-        "blocked": bytes([0x10, 0, 5, 220, 63] * 12 + [2, 0, 7] + [1, 255]),
-        "large": bytes([0, 0, 255, 227, 0] * 20),
-        "empty": bytes([0, 0, 0, 0, 0] * 5),
+        "flows": bytes([0, 0, 0, 100, 9] * 6 + [1, 60, 2, 0, 5, 5, 0]),
+        "held": bytes([0x20, 1, 1, 0, 3] * 9 + [3, 200] * 9 + [4, 9, 1, 0]),
+        "held-many": bytes([6, 90, 0, 9, 63] * 4 + [3, 0, 4, 0, 5, 0]),
+        "blocked": bytes([0x10, 0, 5, 220, 0xbf] * 12 + [2, 0, 7] + [1, 255]),
+        "large": bytes([0, 0, 255, 227, 0] * 4 + [1, 60]),
+        "empty": bytes([0, 0, 0, 0, 0] * 5 + [5, 0]),
+        "begun": bytes([0, 0, 0, 50, 3, 2, 0, 9, 0, 5, 0, 50, 3, 1, 60, 3, 0,
+                        1, 60]),
     },
     "socks5": asked(SOCKS),
     "http_connect": asked(HEADS),
