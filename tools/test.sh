@@ -44,10 +44,10 @@ pass "$build" --
 export ASAN_OPTIONS=detect_leaks=1:abort_on_error=1
 export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
 pass "$build-asan" -Db_sanitize=address,undefined -Dbuildtype=debugoptimized \
-	-- --suite unit --suite fault --suite conform --suite sim \
+	-- --no-suite once --suite unit --suite fault --suite conform --suite sim \
 	--suite fuzz --suite cli --suite api --suite interop --suite netns
 pass "$build-cov" -Db_coverage=true -Dbuildtype=debug \
-	-- --suite unit --suite fault
+	-- --no-suite once --suite unit --suite fault
 echo "== coverage"
 if python3 test/unit/coverage.py "$build-cov"; then
 	passed=$((passed + 1))
