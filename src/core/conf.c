@@ -267,6 +267,18 @@ static int parse_line(struct parser *p, char *line)
 	return set(p, line, value);
 }
 
+/* what an error may quote on a terminal: no control character but white space
+ */
+static bool readable(const char *s, size_t len)
+{
+	for (size_t i = 0; i < len; i++) {
+		uint8_t c = (uint8_t)s[i];
+		if ((c < ' ' && c != '\t' && c != '\r') || c == 0x7f)
+			return false;
+	}
+	return true;
+}
+
 /* one line after the other, each copied and ended by NUL */
 static int each_line(struct parser *p, const char *text, size_t len,
 	int (*take)(struct parser *, char *line))
@@ -277,7 +289,7 @@ static int each_line(struct parser *p, const char *text, size_t len,
 	for (c->line = 1; len && !err; c->line++) {
 		const char *end = memchr(text, '\n', len);
 		size_t n = end ? (size_t)(end - text) : len;
-		if (n >= sizeof line || memchr(text, '\0', n)) {
+		if (n >= sizeof line || !readable(text, n)) {
 			err = cv_conf_fail(p->diag, CULVERT_ESYNTAX, c->line,
 				"longer than %d characters, or not text",
 				LINE - 1);

@@ -108,6 +108,8 @@ static void test_names_that_are_near(void **state)
 	refuse("[Node]\nWhatever = x", 2, "see culvert.conf(5)");
 	refuse("[Node]\n0123456789012345678901234567890123456789 = x", 2,
 		"see culvert.conf(5)");
+	refuse("[Node]\n\033[31mx = 1", 2, "or not text");
+	refuse("[Node]\n\177x = 1", 2, "or not text");
 }
 
 static void test_long_lines(void **state)
