@@ -344,7 +344,7 @@ CULVERT_API int culvert_note(culvert *c, const char *text);
  * @answer:	called with each piece of the answer
  * @user:	handed to @answer
  *
- * Return: 0 or CULVERT_ENODAEMON
+ * Return: 0, CULVERT_ENODAEMON, or CULVERT_EINVAL for NULL
  */
 CULVERT_API int culvert_ask(const char *name, const char *request,
 	void (*answer)(void *user, const char *piece, size_t len), void *user);

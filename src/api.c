@@ -137,7 +137,7 @@ int culvert_check(const char *conf, size_t len, struct culvert_diag *diag)
 	if (diag)
 		*diag = (struct culvert_diag){ 0 };
 	if (!conf)
-		return CULVERT_EINVAL;
+		return cv_conf_fail(diag, CULVERT_EINVAL, 0, "no text");
 	int err = read_conf(&f, conf, len, diag);
 	if (!err)
 		cv_conf_clear(&f);
@@ -263,7 +263,8 @@ int culvert_new(culvert **out, const char *conf, size_t len,
 	if (diag)
 		*diag = (struct culvert_diag){ 0 };
 	if (!out || !conf)
-		return CULVERT_EINVAL;
+		return cv_conf_fail(diag, CULVERT_EINVAL, 0,
+			"no text, or nowhere to put the node");
 	struct culvert *c = calloc(1, sizeof *c);
 	if (!c)
 		return CULVERT_ENOMEM;
