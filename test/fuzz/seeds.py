@@ -468,6 +468,9 @@ HEADS = {
     "no-http": b"SSH-2.0-OpenSSH_9.2\r\n",
     "long": b"HTTP/1.1 200 OK\r\n" + b"A: " + b"b" * 9000 + b"\r\n\r\n",
     "odd-status": b"HTTP/1.1 2x0 OK\r\n\r\n",
+    "unquoted": b"HTTP/1.1 500 \"\\ \x01\xff\r\n\r\n",
+    "cut-status": b"HTTP/1.1 503 " + b"x" * 90 + b"\r\n\r\n",
+    "unended": b"HTTP/1.1 200 OK\r\nA: b\r\n",
 }
 
 VIAS = {
