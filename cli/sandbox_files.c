@@ -42,6 +42,8 @@ static const char *const always[] = {
 	"/run/systemd/resolve",
 	"/dev/urandom",
 	"/dev/null",
+	/* what cc= can be is said when it cannot */
+	"/proc/sys/net/ipv4/tcp_available_congestion_control",
 	NULL,
 };
 
