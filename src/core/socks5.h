@@ -11,8 +11,7 @@
  *	BOUND	 what is left of that address, which is of no interest
  *	DONE	 nothing more is taken
  *
- * Not a byte beyond the reply is taken, so the tunnel's are left where they
- *are.
+ * Not a byte beyond the reply is taken: the tunnel's are left where they are.
  */
 #ifndef CV_SOCKS5_H
 #define CV_SOCKS5_H
