@@ -171,7 +171,9 @@ int pair_session(struct pair *p, int i)
 
 int pair_init(struct pair *p, bool plain, const uint64_t fail_at[2])
 {
-	memset(p, 0, sizeof *p);
+	for (int i = 0; i < 2; i++)
+		memset(&p->side[i], 0, offsetof(struct side, edge.data));
+	memset(p->wire, 0, sizeof *p - offsetof(struct pair, wire));
 	p->plain = plain;
 	p->now = CV_SEC(1000);
 	p->seed = 20260;

@@ -59,11 +59,11 @@ struct edge {
 struct side {
 	struct cv_node node;
 	struct mem mem;
-	struct edge edge;
 	struct cv_session *s; /* to the other side; B plain: NULL */
 	uint8_t priv[CV_KEY];
 	unsigned dials; /* times the session asked for a link */
 	unsigned resumed;
+	struct edge edge; /* last: likewise */
 };
 
 struct pair {
