@@ -63,3 +63,14 @@ int not_found(const char *command, const char *name, int err)
 			command);
 	return exit_code(err);
 }
+
+int gather_named(int argc, char **argv, char **text)
+{
+	const char *name = argc > 1 ? argv[1] : NULL;
+	if (argc > 2 || (name && *name == '-')) {
+		complain("%s: type \"culvert %s [NAME]\"", argv[0], argv[0]);
+		return EXIT_USAGE;
+	}
+	int err = gather(name, argv[0], text);
+	return err ? not_found(argv[0], name, err) : EXIT_OK;
+}

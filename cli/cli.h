@@ -61,6 +61,14 @@ int exit_code(int err);
 int gather(const char *name, const char *request, char **text);
 
 /**
+ * gather_named() - The same for the command line "COMMAND [NAME]", whose
+ * request is the command
+ *
+ * Return: an exit code; it was said what is wrong
+ */
+int gather_named(int argc, char **argv, char **text);
+
+/**
  * errors_in() - Say, as @command, what nodes answered as an error
  * @text:	of gather(); these lines are taken out of it
  *

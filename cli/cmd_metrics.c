@@ -48,15 +48,10 @@ static void print_name(char *block)
 
 int cmd_metrics(int argc, char **argv)
 {
-	const char *name = argc > 1 ? argv[1] : NULL;
 	char *text;
-	if (argc > 2 || (name && *name == '-')) {
-		complain("metrics: type \"culvert metrics [NAME]\"");
-		return EXIT_USAGE;
-	}
-	int err = gather(name, "metrics", &text);
-	if (err)
-		return not_found("metrics", name, err);
+	int code = gather_named(argc, argv, &text);
+	if (code)
+		return code;
 	int errors = errors_in("metrics", text);
 	for (char *b = text; *b; b = block_end(b)) {
 		if (!strncmp(b, HELP, strlen(HELP)) && b[strlen(HELP)] != DONE)

@@ -6,15 +6,10 @@
 
 int cmd_reload(int argc, char **argv)
 {
-	const char *name = argc > 1 ? argv[1] : NULL;
 	char *text;
-	if (argc > 2 || (name && *name == '-')) {
-		complain("reload: type \"culvert reload [NAME]\"");
-		return EXIT_USAGE;
-	}
-	int err = gather(name, "reload", &text);
-	if (err)
-		return not_found("reload", name, err);
+	int code = gather_named(argc, argv, &text);
+	if (code)
+		return code;
 	int errors = errors_in("reload", text);
 	free(text);
 	return errors ? EXIT_FAILED : EXIT_OK;

@@ -13,9 +13,16 @@
 
 enum { URL = 600, ARGS = 4096 };
 
+/** struct front - one of our names */
 struct front {
 	const char *name, *command; /* ours, and what it stands for */
 	const char *near, *far;     /* schemes of -b and -d */
+	const char *word;           /* in front of the destination */
+	int (*run)(int argc, char **argv);
+};
+
+/** struct given - what was typed */
+struct given {
 	char binding[URL], destination[URL];
 	char *rest[ARGS];
 	int count;
@@ -58,33 +65,21 @@ static void url(char out[URL], const char *scheme, const char *text)
 			text);
 }
 
-static int parse(struct front *f, char **arg)
+static int parse(const struct front *f, struct given *g, char **arg)
 {
 	for (; *arg; arg++) {
 		const char *v;
 		if ((v = value_of(&arg, "-b", "--binding")))
-			url(f->binding, f->near, v);
+			url(g->binding, f->near, v);
 		else if ((v = value_of(&arg, "-d", "--destination")))
-			url(f->destination, f->far, v);
-		else if (f->count < ARGS)
-			f->rest[f->count++] = *arg;
+			url(g->destination, f->far, v);
+		else if (g->count < ARGS)
+			g->rest[g->count++] = *arg;
 	}
-	if (*f->binding && *f->destination)
+	if (*g->binding && *g->destination)
 		return EXIT_OK;
 	complain("%s: type \"%s -b HOST:PORT -d HOST:PORT\"", f->name, f->name);
 	return EXIT_USAGE;
-}
-
-static struct front *begin(const struct front *kind, char **argv, int *code)
-{
-	struct front *f = malloc(sizeof *f);
-	if (!f) {
-		complain("out of memory");
-		exit(EXIT_FAILED);
-	}
-	*f = *kind;
-	*code = parse(f, argv + 1);
-	return f;
 }
 
 static bool wants_help(char **arg)
@@ -95,53 +90,56 @@ static bool wants_help(char **arg)
 	return false;
 }
 
-/* @command, the binding, the rest as it was given, @word, the destination */
-static int call(struct front *f, char *command, char *word,
-	int (*run)(int argc, char **argv))
+/* the command, the binding, the rest as it was given, the destination */
+static int call(const struct front *f, struct given *g)
 {
-	char *argv[ARGS + 5] = { command, f->binding };
-	int n = 2 + f->count;
-	memcpy(argv + 2, f->rest, (size_t)f->count * sizeof *argv);
-	argv[n++] = word;
-	argv[n++] = f->destination;
+	char *argv[ARGS + 5] = { (char *)(uintptr_t)f->command, g->binding };
+	int n = 2 + g->count;
+	memcpy(argv + 2, g->rest, (size_t)g->count * sizeof *argv);
+	argv[n++] = (char *)(uintptr_t)f->word;
+	argv[n++] = g->destination;
 	argv[n] = NULL;
-	return run(n, argv);
+	return f->run(n, argv);
+}
+
+static int front(const struct front *f, char **argv)
+{
+	if (wants_help(argv))
+		return usage(f);
+	struct given *g = calloc(1, sizeof *g);
+	if (!g) {
+		complain("out of memory");
+		return EXIT_FAILED;
+	}
+	int code = parse(f, g, argv + 1);
+	if (!code)
+		code = call(f, g);
+	free(g);
+	return code;
 }
 
 int front_udp_local(char **argv)
 {
-	static const struct front kind = {
+	static const struct front local = {
 		.name = "udp-local",
 		.command = "forward",
 		.near = "udp",
 		.far = "tcp",
+		.word = "via",
+		.run = cmd_forward,
 	};
-	char name[] = "forward", word[] = "via";
-	int code;
-	if (wants_help(argv))
-		return usage(&kind);
-	struct front *f = begin(&kind, argv, &code);
-	if (!code)
-		code = call(f, name, word, cmd_forward);
-	free(f);
-	return code;
+	return front(&local, argv);
 }
 
 int front_udp_server(char **argv)
 {
-	static const struct front kind = {
+	static const struct front server = {
 		.name = "udp-server",
 		.command = "serve",
 		.near = "tcp",
 		.far = "udp",
+		.word = "--to",
+		.run = cmd_serve,
 	};
-	char name[] = "serve", option[] = "--to";
-	int code;
-	if (wants_help(argv))
-		return usage(&kind);
-	struct front *f = begin(&kind, argv, &code);
-	if (!code)
-		code = call(f, name, option, cmd_serve);
-	free(f);
-	return code;
+	return front(&server, argv);
 }

@@ -188,13 +188,15 @@ static int numeric(struct apply *a, const struct cv_conf_text *t,
 		t->text);
 }
 
-/* two rules of one text cannot have the same port */
-static bool taken(const struct cv_part *part, unsigned i)
+/* two rules cannot have the same port: the first of them has taken it over */
+static int check_once(struct apply *a, const struct cv_part *part, unsigned i,
+	const struct cv_conf_text *t)
 {
 	for (unsigned k = 0; k < i; k++)
 		if (part[i].was >= 0 && part[k].was == part[i].was)
-			return true;
-	return false;
+			return cv_conf_fail(a->diag, CULVERT_EINVAL, t->line,
+				"cannot listen on %s twice", t->text);
+	return 0;
 }
 
 /* a foreign connection has two descriptors; some are for other things */
@@ -240,10 +242,9 @@ static int make_listen(struct apply *a, unsigned i)
 		if (same_text(t, &c->conf.listen[j]))
 			*part = (struct cv_part){ .is = c->parts.listen[j].is,
 				.was = (int)j };
-	if (taken(a->parts.listen, i))
-		return cv_conf_fail(a->diag, CULVERT_EINVAL, t->line,
-			"cannot listen on %s twice", t->text);
-	int err = part->is ? 0 : numeric(a, t, &u, &at);
+	int err = check_once(a, a->parts.listen, i, t);
+	if (!err && !part->is)
+		err = numeric(a, t, &u, &at);
 	if (!err && !part->is) {
 		part->is =
 			cv_framing_of(t->text)
@@ -309,9 +310,9 @@ static int make_forward(struct apply *a, unsigned i)
 	if (err)
 		return err;
 	part->was = find_port(c, &at);
-	if (taken(a->parts.forward, i))
-		return cv_conf_fail(a->diag, CULVERT_EINVAL, t->line,
-			"cannot listen on %s twice", t->text);
+	err = check_once(a, a->parts.forward, i, t);
+	if (err)
+		return err;
 	part->is = part->was < 0 ? cv_udp_listen(c->udp, &at)
 				 : c->parts.forward[part->was].is;
 	return part->is ? make_far(a, i) : no_port(a, t, errno);

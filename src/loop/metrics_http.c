@@ -118,27 +118,14 @@ static const struct cv_answer_ops ops = {
 	.compose = compose,
 };
 
-static int listen_tcp(struct cv_node *n, const struct cv_url *u)
+static int listen_tcp(struct cv_loop *l, const struct cv_url *u)
 {
-	struct sockaddr_storage ss;
+	char why[CV_SOCK_WHY], at[CV_ADDRTEXT];
 	struct cv_addr a;
-	char at[CV_ADDRTEXT];
 	errno = EINVAL;
-	if (cv_url_addr(u, &a))
-		return -1;
-	socklen_t len = cv_sock_addr(&a, &ss);
-	int fd = cv_sock_new(&a, SOCK_STREAM);
-	if (fd < 0)
-		return -1;
-	cv_sock_int(fd, SOL_SOCKET, SO_REUSEADDR, 1);
-	if (bind(fd, (struct sockaddr *)&ss, len) || listen(fd, BACKLOG)) {
-		int e = errno;
-		close(fd);
-		errno = e;
-		return -1;
-	}
-	if (!cv_addr_loopback(&a))
-		cv_log(n, CULVERT_WARN,
+	int fd = cv_url_addr(u, &a) ? -1 : cv_sock_listen(l, &a, u, why);
+	if (fd >= 0 && !cv_addr_loopback(&a))
+		cv_log(&l->node, CULVERT_WARN,
 			"msg=\"whoever reaches this address may read the "
 			"metrics\" address=%s",
 			cv_addr_format(&a, at));
@@ -152,7 +139,7 @@ static int listen_at(struct cv_metrics *m, const char *url)
 	if (cv_url_parse(&u, url, strlen(url), NULL))
 		return -1;
 	if (strcmp(u.scheme, "unix"))
-		return listen_tcp(&m->loop->node, &u);
+		return listen_tcp(m->loop, &u);
 	snprintf(m->path, sizeof m->path, "/%s", u.path ? u.path : "");
 	return cv_unix_listen(m->path, BACKLOG);
 }
