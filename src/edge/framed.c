@@ -8,9 +8,9 @@
    over many connections must not have the memory of all */
 enum { LITTLE = 2048 };
 
-static struct cv_framed *framed_of(struct cv_stream *s)
+static struct cv_framed *framed_of(struct cv_conn *s)
 {
-	return CV_CONTAINER(s, struct cv_framed, stream);
+	return CV_CONTAINER(s, struct cv_framed, conn);
 }
 
 static struct cv_node *node_of(const struct cv_framed *c)
@@ -23,7 +23,7 @@ static void expire(struct cv_framed *c, cv_time now)
 	struct cv_node *n = node_of(c);
 	cv_time age = n->max_age;
 	if (c->up)
-		cv_frameq_expire(&c->stream.out, &n->pool,
+		cv_frameq_expire(&c->conn.out, &n->pool,
 			now > age ? now - age : 0, n->stats.drop);
 	else
 		cv_frameq_trim_held(&c->held, &n->pool, now, n->stats.drop);
@@ -71,7 +71,7 @@ static void is_slow(struct cv_framed *c)
 	ev_timer_again(set->loop->ev, &set->age);
 }
 
-static void fill(struct cv_stream *s, size_t bytes, cv_time now)
+static void fill(struct cv_conn *s, size_t bytes, cv_time now)
 {
 	(void)bytes; /* the stream writes from the queue itself */
 	expire(framed_of(s), now);
@@ -98,7 +98,7 @@ static const char *refuse(
 	return why;
 }
 
-static const char *input(struct cv_stream *s, uint8_t **p, uint8_t *end)
+static const char *input(struct cv_conn *s, uint8_t **p, uint8_t *end)
 {
 	struct cv_framed *c = framed_of(s);
 	struct cv_frame train;
@@ -106,7 +106,7 @@ static const char *input(struct cv_stream *s, uint8_t **p, uint8_t *end)
 	cv_time now = cv_now();
 	uint64_t too_big = c->framing.too_big;
 	int r = 1;
-	while (!s->closed && !cv_stream_time_up(s, now)) {
+	while (!s->closed && !cv_conn_time_up(s, now)) {
 		r = cv_framing_next(&c->framing, p, end, &train, &why);
 		if (r <= 0)
 			break;
@@ -122,25 +122,25 @@ static const char *input(struct cv_stream *s, uint8_t **p, uint8_t *end)
 	return NULL;
 }
 
-static void writable(struct cv_stream *s)
+static void writable(struct cv_conn *s)
 {
 	is_fast(framed_of(s));
 }
 
-static void ended(struct cv_stream *s, const char *why)
+static void ended(struct cv_conn *s, const char *why)
 {
 	struct cv_framed *c = framed_of(s);
 	c->set->lost(c, why);
 	cv_framed_down(c);
 }
 
-static void gone(struct cv_stream *s)
+static void gone(struct cv_conn *s)
 {
 	struct cv_framed *c = framed_of(s);
 	c->set->gone(c);
 }
 
-static const struct cv_stream_ops stream_ops = {
+static const struct cv_conn_ops conn_ops = {
 	.fill = fill,
 	.input = input,
 	.writable = writable,
@@ -202,10 +202,10 @@ void cv_framed_up(struct cv_framed *c, int fd, cv_time now)
 	node_of(c)->foreign++;
 	c->begun = false;
 	c->framing = (struct cv_framing){ .start = start_of(c->set) };
-	cv_stream_start(&c->stream, c->set->loop, fd, &stream_ops);
-	c->stream.out = c->held;
+	cv_conn_start(&c->conn, c->set->loop, fd, &conn_ops);
+	c->conn.out = c->held;
 	c->held = (struct cv_bufq){ 0 };
-	cv_frameq_restamp(&c->stream.out, now);
+	cv_frameq_restamp(&c->conn.out, now);
 	cv_list_append(&c->set->dirty, &c->dirty);
 	cv_framed_flush(&c->set->edge);
 }
@@ -216,7 +216,7 @@ void cv_framed_down(struct cv_framed *c)
 	cv_list_del(&c->dirty);
 	c->up = false;
 	node_of(c)->foreign--;
-	cv_stream_close(&c->stream);
+	cv_conn_close(&c->conn);
 }
 
 void cv_framed_end_flow(struct cv_framed *c, cv_time now)
@@ -250,8 +250,8 @@ static uint64_t queue(
 	if (!c->up)
 		return cv_frameq_put(
 			&c->held, pool, train, CV_FRAMEQ_HELD, now);
-	return cv_frameq_put(&c->stream.out, pool, train,
-		c->stream.blocked ? CV_FRAMEQ_BLOCKED : CV_FRAMEQ_FLOWS, now);
+	return cv_frameq_put(&c->conn.out, pool, train,
+		c->conn.blocked ? CV_FRAMEQ_BLOCKED : CV_FRAMEQ_FLOWS, now);
 }
 
 int cv_framed_dgram(struct cv_edge *edge, struct cv_end *end,
@@ -267,7 +267,7 @@ int cv_framed_dgram(struct cv_edge *edge, struct cv_end *end,
 		return 0;
 	}
 	st->drop[CV_DROP_NO_BUFFER] += queue(c, train, now);
-	if (c->up && !c->stream.blocked) {
+	if (c->up && !c->conn.blocked) {
 		cv_list_append(&c->set->dirty, &c->dirty);
 		cv_node_edge_dirty(edge->node, edge);
 		return 0;
@@ -288,11 +288,11 @@ void cv_framed_flush(struct cv_edge *edge)
 		struct cv_framed *c =
 			CV_CONTAINER(set->dirty.next, struct cv_framed, dirty);
 		cv_list_del(&c->dirty);
-		if (c->stream.blocked)
+		if (c->conn.blocked)
 			continue;
-		c->begun |= c->stream.out.head != NULL;
-		cv_stream_flush(&c->stream, now);
-		if (c->stream.blocked)
+		c->begun |= c->conn.out.head != NULL;
+		cv_conn_flush(&c->conn, now);
+		if (c->conn.blocked)
 			is_slow(c);
 	}
 }

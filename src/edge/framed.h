@@ -11,7 +11,7 @@
 #define CV_FRAMED_H
 
 #include "core/frameq.h"
-#include "loop/stream.h"
+#include "loop/conn.h"
 
 struct cv_framed;
 
@@ -36,7 +36,7 @@ struct cv_framed_set {
 struct cv_framed {
 	struct cv_framed_set *set;
 	struct cv_end *end; /* its flow's, NULL: that has ended */
-	struct cv_stream stream;
+	struct cv_conn conn;
 	struct cv_framing framing;
 	struct cv_bufq held; /* while it is not up */
 	struct cv_list all, dirty, slow;

@@ -11,7 +11,7 @@
 #include "core/record.h"
 #include "loop/accept.h"
 #include "loop/sock.h"
-#include "loop/stream.h"
+#include "loop/conn.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -21,7 +21,7 @@
 
 struct tcp {
 	struct cv_link link;
-	struct cv_stream stream;
+	struct cv_conn conn;
 	struct cv_loop *loop;
 	ev_timer first; /* a stranger's time to say something */
 	bool lean;      /* the kernel is to hoard nothing */
@@ -68,15 +68,15 @@ static void die(struct tcp *t, const char *why)
 	log_down(t, why);
 	no_stranger(t);
 	cv_node_link_down(&t->loop->node, &t->link, cv_now());
-	cv_stream_close(&t->stream);
+	cv_conn_close(&t->conn);
 }
 
-static struct tcp *tcp_of(struct cv_stream *s)
+static struct tcp *tcp_of(struct cv_conn *s)
 {
-	return CV_CONTAINER(s, struct tcp, stream);
+	return CV_CONTAINER(s, struct tcp, conn);
 }
 
-static void fill(struct cv_stream *s, size_t bytes, cv_time now)
+static void fill(struct cv_conn *s, size_t bytes, cv_time now)
 {
 	struct tcp *t = tcp_of(s);
 	struct cv_bufq got = { 0 };
@@ -92,11 +92,11 @@ static void fill(struct cv_stream *s, size_t bytes, cv_time now)
 static void flush(struct cv_link *link, cv_time now)
 {
 	struct tcp *t = CV_CONTAINER(link, struct tcp, link);
-	cv_stream_flush(&t->stream, now);
-	link->blocked = t->stream.blocked;
+	cv_conn_flush(&t->conn, now);
+	link->blocked = t->conn.blocked;
 }
 
-static void writable(struct cv_stream *s)
+static void writable(struct cv_conn *s)
 {
 	struct tcp *t = tcp_of(s);
 	cv_node_writable(&t->loop->node, &t->link);
@@ -113,7 +113,7 @@ static const char *why_dropped(const struct tcp *t, enum cv_drop drop)
 }
 
 /* packets of one read; NULL, or why the stream is lost */
-static const char *records(struct cv_stream *s, uint8_t **p, uint8_t *end)
+static const char *records(struct cv_conn *s, uint8_t **p, uint8_t *end)
 {
 	struct tcp *t = tcp_of(s);
 	struct cv_node *node = &t->loop->node;
@@ -127,7 +127,7 @@ static const char *records(struct cv_stream *s, uint8_t **p, uint8_t *end)
 		(packet = cv_record_next(p, end, max, &len))) {
 		int drop = cv_node_input(node, &t->link, packet, len, now);
 		now = cv_now();
-		time_up = cv_stream_time_up(s, now);
+		time_up = cv_conn_time_up(s, now);
 		if (t->link.trusted)
 			max = CV_PACKET_MAX;
 		/* a cookie is an answer: the next initiation comes here */
@@ -143,23 +143,23 @@ static const char *records(struct cv_stream *s, uint8_t **p, uint8_t *end)
 	return NULL;
 }
 
-static void worked(struct cv_stream *s)
+static void worked(struct cv_conn *s)
 {
 	if (tcp_of(s)->link.trusted)
 		no_stranger(tcp_of(s));
 }
 
-static void ended(struct cv_stream *s, const char *why)
+static void ended(struct cv_conn *s, const char *why)
 {
 	die(tcp_of(s), why ? why : hung_up(tcp_of(s)));
 }
 
-static void gone(struct cv_stream *s)
+static void gone(struct cv_conn *s)
 {
 	free(tcp_of(s));
 }
 
-static const struct cv_stream_ops stream_ops = {
+static const struct cv_conn_ops conn_ops = {
 	.fill = fill,
 	.input = records,
 	.worked = worked,
@@ -193,9 +193,9 @@ static void gauge(struct cv_link *link, struct cv_gauge *g)
 	struct tcp_info i = { 0 };
 	socklen_t len = sizeof i;
 	if (!t->lean)
-		cv_sock_int(t->stream.rx.fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, 1);
+		cv_sock_int(t->conn.rx.fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, 1);
 	t->lean = true;
-	if (getsockopt(t->stream.rx.fd, IPPROTO_TCP, TCP_INFO, &i, &len))
+	if (getsockopt(t->conn.rx.fd, IPPROTO_TCP, TCP_INFO, &i, &len))
 		return;
 	g->rtt = i.tcpi_rtt;
 	g->mending = i.tcpi_sacked || i.tcpi_ca_state >= TCP_CA_Recovery;
@@ -217,7 +217,7 @@ static struct tcp *adopt(struct cv_loop *l, int fd)
 	t->loop = l;
 	t->link.ops = &ops;
 	cv_list_init(&t->stranger);
-	cv_stream_start(&t->stream, l, fd, &stream_ops);
+	cv_conn_start(&t->conn, l, fd, &conn_ops);
 	cv_sock_ends(fd, &t->link.local, &t->link.remote);
 	ev_timer_init(&t->first, on_silent, CV_FIRST_PACKET / 1e6, 0.);
 	t->first.data = t;

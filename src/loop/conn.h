@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * stream.h - one TCP connection: buffers out, bytes in
+ * conn.h - one TCP connection: buffers out, bytes in
  *
  * DOC: Out: what is in the queue is written while the socket takes it, in
  * small helpings behind a slow path, and a queue that has run dry is filled by
@@ -9,36 +9,36 @@
  * end of a read is kept aside until its rest comes.  One stream gets CV_TURN
  * of a turn of the loop.
  */
-#ifndef CV_STREAM_H
-#define CV_STREAM_H
+#ifndef CV_CONN_H
+#define CV_CONN_H
 
 #include "loop/loop.h"
 
-struct cv_stream;
+struct cv_conn;
 
 /**
- * struct cv_stream_ops - what the owner does
+ * struct cv_conn_ops - what the owner does
  * @fill:	before every write: drop from @out what is stale; if it is empty
  *		put about @bytes into it of what there is
  * @input:	work off what lies between *@p and @end, move *@p behind it;
- *		begins anew after cv_stream_time_up().  NULL, or why the
+ *		begins anew after cv_conn_time_up().  NULL, or why the
  *		stream is of no use any more
  * @worked:	a helping of input was worked off, or NULL
  * @writable:	a blocked stream takes bytes again
  * @ended:	by the other end (@why NULL) or by an error; the owner closes
  * @gone:	closed: the owner frees it
  */
-struct cv_stream_ops {
-	void (*fill)(struct cv_stream *, size_t bytes, cv_time now);
-	const char *(*input)(struct cv_stream *, uint8_t **p, uint8_t *end);
-	void (*worked)(struct cv_stream *);
-	void (*writable)(struct cv_stream *);
-	void (*ended)(struct cv_stream *, const char *why);
-	void (*gone)(struct cv_stream *);
+struct cv_conn_ops {
+	void (*fill)(struct cv_conn *, size_t bytes, cv_time now);
+	const char *(*input)(struct cv_conn *, uint8_t **p, uint8_t *end);
+	void (*worked)(struct cv_conn *);
+	void (*writable)(struct cv_conn *);
+	void (*ended)(struct cv_conn *, const char *why);
+	void (*gone)(struct cv_conn *);
 };
 
-struct cv_stream {
-	const struct cv_stream_ops *ops;
+struct cv_conn {
+	const struct cv_conn_ops *ops;
 	struct cv_loop *loop;
 	struct cv_bufq out; /* to be written, oldest first */
 	bool blocked;       /* the socket is full: wait for @writable */
@@ -55,22 +55,22 @@ struct cv_stream {
 	int broken;   /* error of a write, until the loop turns */
 };
 
-/** cv_stream_start() - read from a connected socket, which belongs to @s */
-void cv_stream_start(struct cv_stream *s, struct cv_loop *, int fd,
-	const struct cv_stream_ops *);
+/** cv_conn_start() - read from a connected socket, which belongs to @s */
+void cv_conn_start(struct cv_conn *s, struct cv_loop *, int fd,
+	const struct cv_conn_ops *);
 
 /**
- * cv_stream_close() - Close the socket and call @gone, at once or, from
+ * cv_conn_close() - Close the socket and call @gone, at once or, from
  * within @input, when that returns
  *
  * Datagrams that were not written are counted as CV_DROP_LINK_LOST.
  */
-void cv_stream_close(struct cv_stream *);
+void cv_conn_close(struct cv_conn *);
 
-/** cv_stream_flush() - Write while the socket takes it */
-void cv_stream_flush(struct cv_stream *, cv_time now);
+/** cv_conn_flush() - Write while the socket takes it */
+void cv_conn_flush(struct cv_conn *, cv_time now);
 
-/** cv_stream_time_up() - from @input: whether to return, at time @now */
-bool cv_stream_time_up(struct cv_stream *, cv_time now);
+/** cv_conn_time_up() - from @input: whether to return, at time @now */
+bool cv_conn_time_up(struct cv_conn *, cv_time now);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "loop/stream.h"
+#include "loop/conn.h"
 
 #include "loop/sock.h"
 
@@ -18,7 +18,7 @@ enum {
 };
 
 /* bytes written off the front of the queue */
-static void written(struct cv_stream *s, size_t n)
+static void written(struct cv_conn *s, size_t n)
 {
 	while (n) {
 		struct cv_buf *b = s->out.head;
@@ -33,7 +33,7 @@ static void written(struct cv_stream *s, size_t n)
 }
 
 /* 1: the helping was written, 0: the socket is full, -1: it is broken */
-static int write_some(struct cv_stream *s)
+static int write_some(struct cv_conn *s)
 {
 	struct iovec iov[CV_OUT_BUFS];
 	struct msghdr msg = { .msg_iov = iov };
@@ -54,7 +54,7 @@ static int write_some(struct cv_stream *s)
 }
 
 /* write until the queue is empty (1), the socket full (0) or broken (-1) */
-static int pump(struct cv_stream *s, cv_time now)
+static int pump(struct cv_conn *s, cv_time now)
 {
 	int r = 1;
 	while (r > 0) {
@@ -69,7 +69,7 @@ static int pump(struct cv_stream *s, cv_time now)
 	return r;
 }
 
-void cv_stream_flush(struct cv_stream *s, cv_time now)
+void cv_conn_flush(struct cv_conn *s, cv_time now)
 {
 	int r = pump(s, now);
 	if (r > 0)
@@ -84,7 +84,7 @@ void cv_stream_flush(struct cv_stream *s, cv_time now)
 
 static void on_writable(struct ev_loop *ev, ev_io *w, int events)
 {
-	struct cv_stream *s = w->data;
+	struct cv_conn *s = w->data;
 	(void)events;
 	int r = s->broken ? -1 : pump(s, cv_now());
 	if (r < 0)
@@ -96,14 +96,14 @@ static void on_writable(struct ev_loop *ev, ev_io *w, int events)
 	s->ops->writable(s);
 }
 
-bool cv_stream_time_up(struct cv_stream *s, cv_time now)
+bool cv_conn_time_up(struct cv_conn *s, cv_time now)
 {
 	s->time_up = now >= s->until;
 	return s->time_up;
 }
 
 /* bytes kept from the last turn go to the front of the area; how many */
-static size_t put_rest(struct cv_stream *s)
+static size_t put_rest(struct cv_conn *s)
 {
 	size_t n = 0;
 	for (struct cv_buf *b; (b = cv_bufq_pop(&s->rest));) {
@@ -115,7 +115,7 @@ static size_t put_rest(struct cv_stream *s)
 }
 
 /* what is little goes into small buffers: strangers are many */
-static bool keep_rest(struct cv_stream *s, const uint8_t *p, size_t n)
+static bool keep_rest(struct cv_conn *s, const uint8_t *p, size_t n)
 {
 	struct cv_pool *pool = &s->loop->node.pool;
 	bool small = n <= LITTLE;
@@ -137,7 +137,7 @@ static bool keep_rest(struct cv_stream *s, const uint8_t *p, size_t n)
  * Work off what lies in the area.  One stream gets CV_TURN of a turn of the
  * loop; what is left then waits, and so does its socket.
  */
-static void work(struct cv_stream *s, uint8_t *end)
+static void work(struct cv_conn *s, uint8_t *end)
 {
 	uint8_t *p = s->loop->area;
 	s->reading = true;
@@ -147,7 +147,7 @@ static void work(struct cv_stream *s, uint8_t *end)
 	cv_node_input_done(&s->loop->node);
 	s->reading = false;
 	if (s->closed) {
-		cv_stream_close(s);
+		cv_conn_close(s);
 		return;
 	}
 	if (s->ops->worked)
@@ -169,7 +169,7 @@ static void work(struct cv_stream *s, uint8_t *end)
 
 static void on_more(struct ev_loop *ev, ev_timer *w, int events)
 {
-	struct cv_stream *s = w->data;
+	struct cv_conn *s = w->data;
 	(void)ev;
 	(void)events;
 	work(s, s->loop->area + put_rest(s));
@@ -177,7 +177,7 @@ static void on_more(struct ev_loop *ev, ev_timer *w, int events)
 
 static void on_readable(struct ev_loop *ev, ev_io *w, int events)
 {
-	struct cv_stream *s = w->data;
+	struct cv_conn *s = w->data;
 	/* less than a message, or the turn would have gone on */
 	uint8_t *p = s->loop->area + s->rest.bytes;
 	(void)ev;
@@ -205,10 +205,10 @@ static void tune(int fd)
 	cv_sock_int(fd, IPPROTO_TCP, TCP_KEEPCNT, 3);
 }
 
-void cv_stream_start(struct cv_stream *s, struct cv_loop *l, int fd,
-	const struct cv_stream_ops *ops)
+void cv_conn_start(struct cv_conn *s, struct cv_loop *l, int fd,
+	const struct cv_conn_ops *ops)
 {
-	*s = (struct cv_stream){
+	*s = (struct cv_conn){
 		.ops = ops, .loop = l, .helping = HELPING_MIN
 	};
 	tune(fd);
@@ -219,7 +219,7 @@ void cv_stream_start(struct cv_stream *s, struct cv_loop *l, int fd,
 	ev_io_start(l->ev, &s->rx);
 }
 
-void cv_stream_close(struct cv_stream *s)
+void cv_conn_close(struct cv_conn *s)
 {
 	struct ev_loop *ev = s->loop->ev;
 	struct cv_pool *pool = &s->loop->node.pool;
