@@ -82,9 +82,21 @@ int not_found(const char *command, const char *name, int err);
 /** log_line() - an event on standard error, as culvert_options.log */
 void log_line(void *user, enum culvert_log_level, const char *line);
 
+/**
+ * trace_open() - Write events to a file, made anew; 0 or -1 and errno
+ */
+int trace_open(const char *path);
+
+/** trace_line() - one of them, as culvert_options.trace */
+void trace_line(void *user, const char *line);
+
+/** trace_close() - what is buffered is written */
+void trace_close(void);
+
 /** struct process - what is to become of ours once the node runs */
 struct process {
-	const char *user; /* NAME[:GROUP] to become, or NULL */
+	const char *user;  /* NAME[:GROUP] to become, or NULL */
+	const char *trace; /* file for what the transport does, or NULL */
 	bool no_sandbox;
 };
 

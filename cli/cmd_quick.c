@@ -61,6 +61,9 @@ static const struct option options[] = {
 		false },
 	{ "--user", NULL, "NAME[:GROUP]", "become this user once it runs",
 		PROCESS, false },
+	{ "--trace", NULL, "FILE",
+		"write what udp:// transports do there, a JSON object a line",
+		PROCESS, false },
 	{ "--no-sandbox", NULL, NULL,
 		"leave the process what it could do when it was started",
 		PROCESS, false },
@@ -156,6 +159,8 @@ static void take_process(struct quick *q, const char *name, const char *value)
 {
 	if (!strcmp(name, "--user"))
 		q->process.user = value;
+	else if (!strcmp(name, "--trace"))
+		q->process.trace = value;
 	else if (!strcmp(name, "--no-sandbox"))
 		q->process.no_sandbox = true;
 	else

@@ -70,6 +70,8 @@ static const char *path_of(char **argv, struct process *process)
 			process->no_sandbox = true;
 		} else if (process && !strcmp(*a, "--user") && a[1]) {
 			process->user = *++a;
+		} else if (process && !strcmp(*a, "--trace") && a[1]) {
+			process->trace = *++a;
 		} else if (!path && !strcmp(*a, "-c") && a[1]) {
 			path = *++a;
 		} else if (!path && **a != '-') {
@@ -78,6 +80,7 @@ static const char *path_of(char **argv, struct process *process)
 			complain("%s: type \"culvert %s -c FILE%s\"", argv[0],
 				argv[0],
 				process ? " [--user NAME[:GROUP]] "
+					  "[--trace FILE] "
 					  "[--no-sandbox]"
 					: "");
 			return NULL;

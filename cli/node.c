@@ -201,6 +201,15 @@ int run_node(struct source *from)
 	char why[700];
 	int *fds = NULL, err = CULVERT_ESYS;
 	raise_limit();
+	if (from->process.trace) {
+		options.trace = trace_line;
+		if (trace_open(from->process.trace)) {
+			complain("cannot write %s: %s", from->process.trace,
+				strerror(errno));
+			wipe(from->text, from->len);
+			return 1;
+		}
+	}
 	confine_plan(&d.confine, from);
 	bool can = inherit(&options, &fds);
 	if (can)
@@ -212,8 +221,11 @@ int run_node(struct source *from)
 	free(fds);
 	wipe(from->text, from->len);
 	from->text = NULL;
-	if (!err)
-		return live(&d);
+	if (!err) {
+		err = live(&d);
+		trace_close();
+		return err;
+	}
 	explain(from, &diag, err, why);
 	if (can)
 		complain("%s", why);

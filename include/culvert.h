@@ -125,6 +125,8 @@ enum {
  * @request:	culvert_ask() sent what the node does not know by itself; write
  *		the answer, a text of less than @size bytes, and return 0, or
  *		an error, which makes the text an error message
+ * @trace:	what the transport of sessions over datagrams does, event by
+ *		event: a JSON object each; doc/congestion.md lists them
  */
 struct culvert_options {
 	size_t size;
@@ -145,6 +147,7 @@ struct culvert_options {
 	void (*woken)(void *user);
 	int (*request)(
 		void *user, const char *request, char *answer, size_t size);
+	void (*trace)(void *user, const char *line);
 };
 
 /* --- a node's life --- */

@@ -51,6 +51,12 @@ static void env_log(void *user, enum culvert_log_level level, const char *line)
 	cv_logger_write(&c->log, level, line, cv_now_of(c));
 }
 
+static void env_trace(void *user, const char *line)
+{
+	struct culvert *c = user;
+	c->options.trace(c->options.user, line);
+}
+
 static void env_dial(void *user, struct cv_session *s)
 {
 	(void)user;
@@ -202,11 +208,15 @@ static int make_node(struct culvert *c, const struct cv_conf *f)
 		c->udp = cv_udp_io_new(&c->loop);
 	if (c->udp)
 		c->out = cv_udp_out_new(c->udp, &c->policy);
-	if (!c->app || (loop && !c->out))
+	if (c->out)
+		c->tcp_out = cv_tcp_out_new(&c->loop, &c->policy);
+	if (!c->app || (loop && !c->tcp_out))
 		return CULVERT_ENOMEM;
 	n->out[0] = loop ? cv_udp_out_edge(c->out) : cv_app_edge(c->app);
+	if (loop)
+		n->out[1] = cv_tcp_out_edge(c->tcp_out);
 	if (loop && c->options.accept)
-		n->out[1] = cv_app_edge(c->app);
+		n->out[2] = cv_app_edge(c->app);
 	return f->keyed ? cv_node_set_key(n, f->priv) : 0;
 }
 
@@ -217,6 +227,7 @@ static int set_up(
 	c->env.log = env_log;
 	c->env.dial = env_dial;
 	c->env.state = env_state;
+	c->env.trace = c->options.trace ? env_trace : NULL;
 	c->env.wall = wall_time() - cv_now();
 	c->env.user = c;
 	c->log.put = c->options.log;
@@ -300,7 +311,7 @@ int culvert_reload(
 		*diag = (struct culvert_diag){ 0 };
 	if (!c || !conf)
 		return CULVERT_EINVAL;
-	if (c->doomed || c->loop.node.draining)
+	if (c->doomed || c->loop.node.stopping)
 		return cv_conf_fail(
 			diag, CULVERT_ESTATE, 0, "the node is stopping");
 	int err = read_conf(&f, conf, len, diag);
@@ -338,7 +349,7 @@ int culvert_open(
 {
 	if (!c || !peer || !target || !out || !sound(target))
 		return CULVERT_EINVAL;
-	if (c->doomed || c->loop.node.draining || !knows_time(c))
+	if (c->doomed || c->loop.node.stopping || !knows_time(c))
 		return CULVERT_ESTATE;
 	struct cv_session *s = cv_session_named(c, peer);
 	return s ? cv_app_open(c->app, s, target, out) : CULVERT_EINVAL;
@@ -402,7 +413,7 @@ int culvert_link_open(
 {
 	if (!c || !out)
 		return CULVERT_EINVAL;
-	if (c->loop.ev || c->doomed || c->loop.node.draining)
+	if (c->loop.ev || c->doomed || c->loop.node.stopping)
 		return CULVERT_ESTATE;
 	struct cv_session *s = peer ? cv_session_named(c, peer) : NULL;
 	if (peer && !s)

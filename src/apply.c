@@ -176,6 +176,13 @@ static int no_port(struct apply *a, const struct cv_conf_text *t, int error)
 		remedy(error));
 }
 
+static int bad_port(
+	struct apply *a, const struct cv_conf_text *t, const char *why)
+{
+	return cv_conf_fail(a->diag, CULVERT_ESYS, t->line,
+		"cannot listen on %s: %s", t->text, why);
+}
+
 static int numeric(struct apply *a, const struct cv_conf_text *t,
 	struct cv_url *u, struct cv_addr *at)
 {
@@ -221,12 +228,31 @@ static void *listen_foreign(struct apply *a, const struct cv_conf_text *t,
 	return port;
 }
 
+bool cv_is_udp(const struct cv_conf_text *t)
+{
+	return !strncmp(t->text, "udp:", 4);
+}
+
 void cv_unlisten(const struct cv_conf_text *t, void *port)
 {
 	if (port && cv_framing_of(t->text))
 		cv_frames_unlisten(port);
+	else if (port && cv_is_udp(t))
+		cv_port_unlisten(port);
 	else if (port)
 		cv_tcp_unlisten(port);
+}
+
+static void *listen_on(struct apply *a, const struct cv_conf_text *t,
+	const struct cv_url *u, char why[CV_SOCK_WHY])
+{
+	struct cv_loop *l = &a->c->loop;
+	struct cv_addr at;
+	if (cv_framing_of(t->text))
+		return listen_foreign(a, t, u, why);
+	cv_url_addr(u, &at); /* it is a number: numeric() */
+	return cv_is_udp(t) ? (void *)cv_port_listen(l, &at, u, why)
+			    : (void *)cv_tcp_listen(l, &at, u, why);
 }
 
 static int make_listen(struct apply *a, unsigned i)
@@ -246,13 +272,9 @@ static int make_listen(struct apply *a, unsigned i)
 	if (!err && !part->is)
 		err = numeric(a, t, &u, &at);
 	if (!err && !part->is) {
-		part->is =
-			cv_framing_of(t->text)
-				? listen_foreign(a, t, &u, why)
-				: (void *)cv_tcp_listen(&c->loop, &at, &u, why);
+		part->is = listen_on(a, t, &u, why);
 		if (!part->is && *why)
-			err = cv_conf_fail(a->diag, CULVERT_ESYS, t->line,
-				"cannot listen on %s: %s", t->text, why);
+			err = bad_port(a, t, why);
 		else if (!part->is)
 			err = no_port(a, t, errno);
 	}
@@ -260,13 +282,16 @@ static int make_listen(struct apply *a, unsigned i)
 }
 
 /* a port stays the same whatever its clients are forwarded to */
-static int find_port(const struct culvert *c, const struct cv_addr *at)
+static int find_port(const struct culvert *c, const struct cv_conf_forward *f,
+	const struct cv_addr *at)
 {
 	struct cv_url u;
 	struct cv_addr b;
 	for (unsigned j = 0; j < c->conf.forwards; j++) {
 		const char *text = c->conf.forward[j].from.text;
-		if (!cv_url_parse(&u, text, strlen(text), NULL) &&
+		if (cv_forward_streams(f) ==
+				cv_forward_streams(&c->conf.forward[j]) &&
+			!cv_url_parse(&u, text, strlen(text), NULL) &&
 			!cv_url_addr(&u, &b) && cv_addr_equal(at, &b))
 			return (int)j;
 	}
@@ -300,21 +325,25 @@ static int make_far(struct apply *a, unsigned i)
 
 static int make_forward(struct apply *a, unsigned i)
 {
-	const struct cv_conf_text *t = &a->next->forward[i].from;
+	const struct cv_conf_forward *f = &a->next->forward[i];
+	const struct cv_conf_text *t = &f->from;
 	struct culvert *c = a->c;
 	struct cv_part *part = &a->parts.forward[i];
+	char why[CV_SOCK_WHY] = "";
 	struct cv_url u;
 	struct cv_addr at;
 	part->was = -1;
 	int err = numeric(a, t, &u, &at);
 	if (err)
 		return err;
-	part->was = find_port(c, &at);
+	part->was = find_port(c, f, &at);
 	err = check_once(a, a->parts.forward, i, t);
 	if (err)
 		return err;
-	part->is = part->was < 0 ? cv_udp_listen(c->udp, &at)
+	part->is = part->was < 0 ? cv_forward_listen(c, f, &u, why)
 				 : c->parts.forward[part->was].is;
+	if (!part->is && *why)
+		return bad_port(a, t, why);
 	return part->is ? make_far(a, i) : no_port(a, t, errno);
 }
 
@@ -358,6 +387,8 @@ static void drop_peer(struct cv_session *s)
 		cv_dialer_free(s->dialer);
 	s->dialer = NULL;
 	s->dials = false;
+	if (n->draining) /* its flows have just ended */
+		cv_node_flush(n, cv_now());
 	cv_session_hang_up(
 		s, n->draining ? "stopped" : "the peer was taken out");
 	cv_session_free(s);
@@ -368,7 +399,7 @@ static void drop_parts(struct cv_parts *p, const struct cv_conf *conf, bool all)
 {
 	for (unsigned i = 0; i < conf->forwards; i++)
 		if (p->forward[i].is && (all || p->forward[i].was < 0))
-			cv_udp_unlisten(p->forward[i].is);
+			cv_forward_close(&conf->forward[i], p->forward[i].is);
 	for (unsigned i = 0; i < conf->forwards; i++)
 		if (p->far[i].is && (all || p->far[i].was < 0))
 			cv_frames_out_free(p->far[i].is);
@@ -496,17 +527,9 @@ static struct cv_session *via(const struct apply *a, const char *name)
 static void set_forward(struct apply *a, unsigned i)
 {
 	const struct cv_conf_forward *f = &a->next->forward[i];
-	struct cv_udp_route r = { .via = via(a, f->via) };
-	struct cv_url u;
-	if (a->parts.far[i].is)
-		r.far = cv_frames_out_edge(a->parts.far[i].is);
-	strcpy(r.target, f->to.text); /* checked to be no longer than that */
-	if (!cv_url_parse(&u, f->from.text, strlen(f->from.text), NULL)) {
-		const char *peer = cv_url_option(&u, "peer");
-		if (peer)
-			cv_hostport_parse(peer, &r.peer);
-	}
-	cv_udp_route(a->parts.forward[i].is, &r);
+	struct cv_frames_out *far = a->parts.far[i].is;
+	cv_forward_route(a->parts.forward[i].is, f, via(a, f->via),
+		far ? cv_frames_out_edge(far) : NULL);
 }
 
 static void commit(struct apply *a)
@@ -524,8 +547,12 @@ static void commit(struct apply *a)
 	c->policy = a->policy;
 	if (gone.env)
 		cv_policy_clear(&gone);
-	if (c->out)
-		cv_udp_out_allow(c->out, a->next->to.text);
+	const char *to = a->next->to.text;
+	bool streams = !strncmp(to, "tcp:", 4);
+	if (c->out) {
+		cv_udp_out_allow(c->out, streams ? "" : to);
+		cv_tcp_out_allow(c->tcp_out, streams ? to : "");
+	}
 	if (c->conf.env)
 		cv_conf_clear(&c->conf);
 	c->parts = a->parts;

@@ -7,10 +7,13 @@
 #include "edge/edge_app.h"
 #include "edge/edge_frames.h"
 #include "edge/edge_frames_out.h"
+#include "edge/edge_tcp.h"
+#include "edge/edge_tcp_out.h"
 #include "edge/edge_udp.h"
 #include "edge/edge_udp_out.h"
 #include "link/link_app.h"
 #include "link/link_tcp.h"
+#include "link/link_udp.h"
 #include "loop/control.h"
 #include "loop/log.h"
 
@@ -32,8 +35,9 @@ struct cv_part {
 /** struct cv_parts - one for each rule, in the order of struct cv_conf */
 struct cv_parts {
 	struct cv_part *peer;    /* struct cv_session */
-	struct cv_part *listen;  /* struct cv_tcp_listener or cv_frames_port */
-	struct cv_part *forward; /* struct cv_udp_port */
+	struct cv_part *listen;  /* struct cv_tcp_listener, cv_port or
+				    cv_frames_port */
+	struct cv_part *forward; /* struct cv_udp_port or cv_tcp_port */
 	struct cv_part metrics;  /* struct cv_metrics */
 	struct cv_part *far;     /* of each forward: struct cv_frames_out, or
 				    none where Via is a peer */
@@ -57,6 +61,7 @@ struct culvert {
 	struct cv_loop loop;
 	struct cv_udp_io *udp;
 	struct cv_udp_out *out;
+	struct cv_tcp_out *tcp_out;
 	struct cv_app *app;
 	struct cv_applinks links;
 	struct cv_control *control;
@@ -66,7 +71,8 @@ struct culvert {
 	bool started; /* ... culvert_start(); without a loop: knows the time */
 	bool running; /* in culvert_run() */
 	bool doomed;  /* freed by a callback, as soon as that has returned */
-	bool ended;   /* the orderly stop is complete */
+	bool goodbye; /* the orderly stop has come to its last second */
+	bool ended;   /* ... and is complete */
 	atomic_uint stop_asked; /* how often */
 	atomic_bool wake_asked;
 	cv_time drain_end; /* of the time that the stop may take */
@@ -88,8 +94,30 @@ struct cv_session *cv_session_named(struct culvert *, const char *name);
  */
 int cv_apply(struct culvert *, struct cv_conf *next, struct culvert_diag *);
 
+/** cv_is_udp() - whether the URL of a Listen is udp:// */
+bool cv_is_udp(const struct cv_conf_text *);
+
 /** cv_unlisten() - close the port that a Listen was made into; NULL is fine */
 void cv_unlisten(const struct cv_conf_text *, void *port);
+
+/**
+ * cv_forward_listen() - The local port of a [Forward], by the scheme of From
+ *
+ * Return: the port, or NULL and @why or errno, as cv_sock_listen()
+ */
+void *cv_forward_listen(struct culvert *, const struct cv_conf_forward *,
+	const struct cv_url *from, char why[CV_SOCK_WHY]);
+
+/** cv_forward_streams() - its scheme is tcp */
+bool cv_forward_streams(const struct cv_conf_forward *);
+
+/** cv_forward_route() - where its clients go from now on */
+void cv_forward_route(void *port, const struct cv_conf_forward *,
+	struct cv_session *via, struct cv_edge *far);
+
+/** cv_forward_pause() - no new connections; cv_forward_close() - the end */
+void cv_forward_pause(const struct cv_conf_forward *, void *port);
+void cv_forward_close(const struct cv_conf_forward *, void *port);
 
 /** cv_unapply() - close all that the configuration was made into */
 void cv_unapply(struct culvert *);

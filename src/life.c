@@ -36,22 +36,47 @@ static void end(struct culvert *c)
 	cv_app_leave(c->app);
 }
 
-static void on_drain_limit(struct ev_loop *ev, ev_timer *w, int events)
+static void set_limit(struct culvert *c, cv_time limit)
 {
-	(void)ev;
-	(void)events;
-	end(w->data);
+	c->drain_end = cv_now_of(c) + limit;
+	if (!c->loop.ev)
+		return;
+	ev_now_update(c->loop.ev);
+	ev_timer_stop(c->loop.ev, &c->drain_limit);
+	ev_timer_set(&c->drain_limit, (double)limit / 1e6, 0.);
+	ev_timer_start(c->loop.ev, &c->drain_limit);
 }
 
-/* the second time it is enough */
-static void drain(struct culvert *c)
+static void say_goodbye(struct culvert *c)
 {
 	struct cv_node *n = &c->loop.node;
-	if (n->draining) {
-		end(c);
+	c->goodbye = true;
+	if (c->udp)
+		cv_udp_io_drain(c->udp);
+	cv_node_drain(n);
+	set_limit(c, CV_DRAIN);
+	if (!c->loop.ev)
 		return;
-	}
-	cv_log(n, CULVERT_INFO, "msg=stopping");
+	/* this turn's flush is over, and nothing may come to begin another */
+	cv_node_input_done(n);
+	cv_node_flush(n, cv_now());
+}
+
+static void on_drain_limit(struct ev_loop *ev, ev_timer *w, int events)
+{
+	struct culvert *c = w->data;
+	(void)ev;
+	(void)events;
+	if (c->goodbye)
+		end(c);
+	else
+		say_goodbye(c);
+}
+
+static void stop_listening(struct culvert *c)
+{
+	for (unsigned i = 0; i < c->conf.forwards; i++)
+		cv_forward_pause(&c->conf.forward[i], c->parts.forward[i].is);
 	for (unsigned i = 0; i < c->conf.listens; i++) {
 		void *port = c->parts.listen[i].is;
 		/* foreign connections are flows: they end with the rest */
@@ -59,26 +84,54 @@ static void drain(struct culvert *c)
 			cv_frames_pause(port);
 			continue;
 		}
+		/* links go on in it until all is said */
+		if (cv_is_udp(&c->conf.listen[i])) {
+			cv_port_pause(port);
+			continue;
+		}
 		cv_tcp_unlisten(port);
 		c->parts.listen[i].is = NULL;
 	}
-	if (c->udp)
-		cv_udp_io_drain(c->udp);
-	cv_node_drain(n);
-	c->drain_end = cv_now_of(c) + CV_DRAIN;
-	if (!c->loop.ev)
+}
+
+/* streams are there, of a peer who is or will be too */
+static bool streaming(const struct cv_node *n)
+{
+	if (!n->flows.streams)
+		return false;
+	for (const struct cv_list *l = n->sessions.next; l != &n->sessions;
+		l = l->next) {
+		const struct cv_session *s =
+			CV_CONTAINER(l, struct cv_session, all);
+		if (s->nflows && (s->links || s->dials))
+			return true;
+	}
+	return false;
+}
+
+/* transfers may come to their end, but the second time it is enough */
+static void drain(struct culvert *c)
+{
+	struct cv_node *n = &c->loop.node;
+	if (n->stopping) {
+		end(c);
 		return;
-	/* this turn's flush is over, and nothing may come to begin another */
-	cv_node_input_done(n);
-	cv_node_flush(n, cv_now());
-	ev_now_update(c->loop.ev);
-	ev_timer_start(c->loop.ev, &c->drain_limit);
+	}
+	n->stopping = true;
+	cv_log(n, CULVERT_INFO, "msg=stopping streams=%zu", n->flows.streams);
+	stop_listening(c);
+	if (streaming(n))
+		set_limit(c, CV_DRAIN_STREAMS);
+	else
+		say_goodbye(c);
 }
 
 /* everything left, or it has had its time */
 static bool drained(const struct culvert *c)
 {
-	return cv_node_drained(&c->loop.node) || cv_now_of(c) >= c->drain_end;
+	const struct cv_node *n = &c->loop.node;
+	bool gone = c->goodbye ? cv_node_drained(n) : !streaming(n);
+	return gone || cv_now_of(c) >= c->drain_end;
 }
 
 void cv_life_turn(struct culvert *c)
@@ -95,14 +148,18 @@ void cv_life_turn(struct culvert *c)
 	}
 	for (; stops && !c->doomed; stops--)
 		drain(c);
-	if (can && c->loop.node.draining && !c->doomed && drained(c))
+	if (!can || !c->loop.node.stopping || c->doomed)
+		return;
+	if (!c->goodbye && drained(c))
+		say_goodbye(c);
+	if (c->goodbye && drained(c))
 		end(c);
 }
 
 cv_time cv_life_deadline(const struct culvert *c)
 {
 	const struct cv_node *n = &c->loop.node;
-	bool stopping = n->draining && !c->ended;
+	bool stopping = n->stopping && !c->ended;
 	if (c->stop_asked || c->wake_asked || !cv_list_empty(&n->dirty_edges) ||
 		(stopping && drained(c)))
 		return c->links.now;
@@ -230,7 +287,7 @@ void culvert_wake(culvert *c)
 static void close_all(struct culvert *c)
 {
 	struct cv_node *n = &c->loop.node;
-	n->draining = true;
+	n->stopping = n->draining = true;
 	cv_applinks_clear(&c->links);
 	cv_unapply(c);
 	while (!cv_list_empty(&n->links)) {
@@ -243,6 +300,7 @@ static void close_all(struct culvert *c)
 			CV_CONTAINER(n->sessions.next, struct cv_session, all));
 	cv_node_reap(n, SIZE_MAX, cv_now_of(c));
 	cv_udp_out_free(c->out);
+	cv_tcp_out_free(c->tcp_out);
 	cv_udp_io_free(c->udp);
 	cv_app_free(c->app);
 	cv_control_free(c->control);

@@ -35,11 +35,27 @@ void cv_pool_clear(struct cv_pool *p)
 	give_back(p, &p->large, &p->nlarge, p->nlarge);
 }
 
-bool cv_pool_scarce(const struct cv_pool *p)
+static size_t used(const struct cv_pool *p)
 {
 	size_t idle = p->nlarge * (sizeof(struct cv_buf) + LARGE) +
 		      p->nsmall * (sizeof(struct cv_buf) + SMALL);
-	return p->bytes - idle > p->max / 4 * 3;
+	return p->bytes - idle;
+}
+
+bool cv_pool_scarce(const struct cv_pool *p)
+{
+	return used(p) > p->max / 4 * 3;
+}
+
+bool cv_pool_low(const struct cv_pool *p)
+{
+	return used(p) > p->max / 8 * 7;
+}
+
+/* the last of it is for small ones: what ends flows gives memory back */
+static size_t ceiling(const struct cv_pool *p, uint32_t cap)
+{
+	return cap == SMALL ? p->max : p->max - p->max / 16;
 }
 
 static struct cv_buf *get(
@@ -51,7 +67,7 @@ static struct cv_buf *get(
 		(*n)--;
 	} else {
 		size_t size = sizeof *b + cap;
-		if (p->bytes + size > p->max)
+		if (p->bytes + size > ceiling(p, cap))
 			return NULL;
 		b = p->env->alloc(p->env->user, size);
 		if (!b)

@@ -29,7 +29,8 @@ struct cv_bufq {
 	size_t bytes;
 };
 
-/** struct cv_pool - free buffers of two sizes, under one ceiling */
+/** struct cv_pool - free buffers of two sizes, under one ceiling, of which
+ * large ones leave a sixteenth to small ones */
 struct cv_pool {
 	const struct cv_env *env;
 	struct cv_buf *small, *large; /* free lists */
@@ -61,8 +62,14 @@ void cv_buf_free(struct cv_pool *, struct cv_buf *);
  */
 bool cv_pool_trim(struct cv_pool *);
 
-/** cv_pool_scarce() - three quarters of the ceiling are in use */
+/** cv_pool_scarce() - three quarters of the ceiling are in use: no program's
+ * bytes are read any more; what is left is for getting rid of those there are
+ */
 bool cv_pool_scarce(const struct cv_pool *);
+
+/** cv_pool_low() - seven eighths: nothing that is out of order is kept, or no
+ * packet could leave, and nothing ever be given back */
+bool cv_pool_low(const struct cv_pool *);
 
 static inline uint8_t *cv_buf_data(struct cv_buf *b)
 {

@@ -16,15 +16,24 @@ struct shape {
 
 #define SOCKET_OPTIONS "mark interface cc mptcp"
 
+#define DGRAM_OPTIONS "mark interface"
+
 static const struct shape listen_shape = { "Listen",
-	"tcp frames+tcp udptunnel+tcp", SOCKET_OPTIONS, false };
+	"tcp udp frames+tcp udptunnel+tcp", SOCKET_OPTIONS, false };
+static const struct shape listen_udp_shape = { "Listen", "udp", DGRAM_OPTIONS,
+	false };
 static const struct shape via_shape = { "Via", "frames+tcp udptunnel+tcp",
 	SOCKET_OPTIONS " via", true };
-static const struct shape endpoint_shape = { "Endpoint", "tcp",
+static const struct shape endpoint_shape = { "Endpoint", "tcp udp",
 	SOCKET_OPTIONS " connections via", true };
-static const struct shape from_shape = { "From", "udp", "peer", false };
+static const struct shape endpoint_udp_shape = { "Endpoint", "udp",
+	DGRAM_OPTIONS " cc", true };
+static const struct shape from_shape = { "From", "udp tcp", "peer", false };
+static const struct shape from_tcp = { "From", "tcp", SOCKET_OPTIONS " proxy",
+	false };
 static const struct shape metrics_shape = { "Metrics", "tcp", "", false };
-static const struct shape to_shape = { "To", "udp", "bind", true };
+static const struct shape to_shape = { "To", "udp tcp", "bind", true };
+static const struct shape to_tcp = { "To", "tcp", "proxy", true };
 
 static bool in_words(const char *words, const char *word)
 {
@@ -49,6 +58,12 @@ static const char *bad_name(const char *s)
 {
 	/* IFNAMSIZ and TCP_CA_NAME_MAX, both 16, with the NUL */
 	return *s && strlen(s) < 16 ? NULL : "is a name of 1 to 15 characters";
+}
+
+static const char *bad_model(const char *s)
+{
+	return strcmp(s, "rate") && strcmp(s, "cubic") ? "is rate or cubic"
+						       : NULL;
 }
 
 static const char *bad_switch(const char *s)
@@ -88,6 +103,11 @@ static const char *bad_peer(const char *s)
 	return cv_hostport_parse(s, &a) || !a.port ? no_address : NULL;
 }
 
+static const char *bad_proxy(const char *s)
+{
+	return strcmp(s, "v2") ? "is v2" : NULL;
+}
+
 static const struct {
 	const char *key;
 	const char *(*bad)(const char *value);
@@ -100,10 +120,14 @@ static const struct {
 	{ "via", bad_via },
 	{ "bind", bad_bind },
 	{ "peer", bad_peer },
+	{ "proxy", bad_proxy },
 };
 
-static const char *bad_value(const char *key, const char *value)
+static const char *bad_value(
+	const struct shape *s, const char *key, const char *value)
 {
+	if (s == &endpoint_udp_shape && !strcmp(key, "cc"))
+		return bad_model(value);
 	for (unsigned i = 0; i < CV_COUNT(options); i++) {
 		if (!strcmp(options[i].key, key))
 			return options[i].bad(value);
@@ -117,6 +141,11 @@ static int check_options(const struct cv_conf_text *t, const struct shape *s,
 	int len = cv_url_shown(t->text);
 	for (unsigned i = 0; i < u->options; i++) {
 		const char *key = u->option[i].key, *why;
+		if (s == &endpoint_udp_shape && !strcmp(key, "connections"))
+			return cv_conf_fail(d, CULVERT_EINVAL, t->line,
+				"%s = \"%.*s\": ?connections= is for tcp://: "
+				"one udp:// link carries all there is",
+				s->what, len, t->text);
 		if (!in_words(s->options, key))
 			return cv_conf_fail(d, CULVERT_EINVAL, t->line,
 				"%s = \"%.*s\": unknown option \"%s\"%s%s",
@@ -124,13 +153,18 @@ static int check_options(const struct cv_conf_text *t, const struct shape *s,
 				t->text[len] ? "..." : key,
 				*s->options ? "; known here: " : "",
 				s->options);
-		why = bad_value(key, u->option[i].value);
+		why = bad_value(s, key, u->option[i].value);
 		if (why)
 			return cv_conf_fail(d, CULVERT_ESYNTAX, t->line,
 				"%s = \"%.*s\": ?%s= %s", s->what, len, t->text,
 				key, why);
 	}
 	return 0;
+}
+
+static bool streams(const struct cv_conf_text *t)
+{
+	return !strncmp(t->text, "tcp:", 4);
 }
 
 static int check_url(const struct cv_conf_text *t, const struct shape *s,
@@ -162,6 +196,14 @@ static int check_url(const struct cv_conf_text *t, const struct shape *s,
 			"%s = \"%.*s\": * is no host to reach", s->what, len,
 			t->text);
 	return check_options(t, s, &u, d);
+}
+
+/* options differ with what the sockets are */
+static int check_link(const struct cv_conf_text *t, const struct shape *stream,
+	const struct shape *dgram, struct culvert_diag *d)
+{
+	bool udp = !strncmp(t->text, "udp:", 4);
+	return check_url(t, udp ? dgram : stream, d);
 }
 
 int cv_conf_check_peers(
@@ -207,12 +249,22 @@ static int check_foreign(
 {
 	struct cv_conf_text via = { .line = f->via_line };
 	strcpy(via.text, f->via);
+	if (streams(&f->from))
+		return cv_conf_fail(d, CULVERT_EINVAL, f->from.line,
+			"From = \"%s\": frames+tcp:// and udptunnel+tcp:// "
+			"carry datagrams: write udp:// here",
+			f->from.text);
 	if (*f->to.text)
 		return cv_conf_fail(d, CULVERT_EINVAL, f->to.line,
 			"To = \"%s\": via frames+tcp:// and udptunnel+tcp:// "
 			"TO is the far end's choice: remove it",
 			f->to.text);
 	return check_url(&via, &via_shape, d);
+}
+
+static int check_to(const struct cv_conf_text *to, struct culvert_diag *d)
+{
+	return check_url(to, streams(to) ? &to_tcp : &to_shape, d);
 }
 
 static int check_forward(const struct cv_conf *c,
@@ -222,9 +274,16 @@ static int check_forward(const struct cv_conf *c,
 		return cv_conf_fail(d, CULVERT_EINVAL, f->line,
 			"[Forward %s] needs \"%s\"", f->name,
 			*f->via ? "From" : "Via");
-	int err = check_url(&f->from, &from_shape, d);
+	int err = check_url(
+		&f->from, streams(&f->from) ? &from_tcp : &from_shape, d);
 	if (!err && *f->to.text)
-		err = check_url(&f->to, &to_shape, d);
+		err = check_to(&f->to, d);
+	if (!err && *f->to.text && streams(&f->to) != streams(&f->from))
+		err = cv_conf_fail(d, CULVERT_EINVAL, f->to.line,
+			"To = \"%s\": From is %s://, and a flow is of one kind "
+			"from end to end: write %s:// here too",
+			f->to.text, streams(&f->from) ? "tcp" : "udp",
+			streams(&f->from) ? "tcp" : "udp");
 	if (err)
 		return err;
 	if (strstr(f->via, "://"))
@@ -291,11 +350,12 @@ static int check_serve(struct cv_conf *c, struct culvert_diag *d)
 	const char *why;
 	int err = 0;
 	for (unsigned i = 0; i < c->listens && !err; i++)
-		err = check_url(&c->listen[i], &listen_shape, d);
+		err = check_link(
+			&c->listen[i], &listen_shape, &listen_udp_shape, d);
 	if (!err && *c->to.text)
-		err = check_url(&c->to, &to_shape, d);
+		err = check_to(&c->to, d);
 	const struct cv_conf_text *foreign = foreign_listen(c);
-	if (!err && foreign && !*c->to.text)
+	if (!err && foreign && (!*c->to.text || streams(&c->to)))
 		err = cv_conf_fail(d, CULVERT_EINVAL, foreign->line,
 			"Listen = \"%s\": its clients name no target: add "
 			"\"--to udp://HOST:PORT\" (To)",
@@ -413,8 +473,8 @@ int cv_conf_check(struct cv_conf *c, struct culvert_diag *d)
 	int err = check_serve(c, d);
 	for (unsigned i = 0; i < c->peers && !err; i++) {
 		if (*c->peer[i].endpoint.text)
-			err = check_url(
-				&c->peer[i].endpoint, &endpoint_shape, d);
+			err = check_link(&c->peer[i].endpoint, &endpoint_shape,
+				&endpoint_udp_shape, d);
 	}
 	if (!err)
 		err = cv_conf_check_peers(c, 0, d);

@@ -19,8 +19,13 @@ struct cv_edge;
  * @flush:	write everything that @dgram was given
  * @close:	the flow ends, or is not accepted: @why; forget it
  * @opened:	the peer accepted a flow that began here; may be NULL
+ * @stream:	of a STREAM flow: @len more bytes for this end, in order; valid
+ *		until @flush.  @fin: none will follow them.  The edge tells with
+ *		cv_flow_took() how many it has used up: that opens the window.
+ *		NULL for edges without streams
+ * @resume:	cv_flow_room() had none; now it has
  *
- * An edge never calls back into the core from here.
+ * An edge never calls back into the core from here, but for cv_flow_took().
  */
 struct cv_edge_ops {
 	const char *name;
@@ -32,6 +37,9 @@ struct cv_edge_ops {
 	void (*flush)(struct cv_edge *);
 	void (*close)(struct cv_edge *, struct cv_end *, enum cv_reset why);
 	void (*opened)(struct cv_edge *, struct cv_end *);
+	void (*stream)(struct cv_edge *, struct cv_end *, const uint8_t *data,
+		size_t len, bool fin);
+	void (*resume)(struct cv_edge *, struct cv_end *);
 };
 
 struct cv_edge {

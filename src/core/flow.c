@@ -136,6 +136,7 @@ struct cv_flow *cv_flow_new(struct cv_flows *t, enum cv_kind kind,
 	cv_list_append(&t->lru, &f->lru);
 	cv_list_append(&s->flows, &f->siblings);
 	t->count++;
+	t->streams += kind == CV_KIND_STREAM;
 	return f;
 }
 
@@ -230,6 +231,7 @@ void cv_flow_free(struct cv_flows *t, struct cv_flow *f)
 	cv_list_del(&f->siblings);
 	leave_source(t, f->source);
 	t->count--;
+	t->streams -= f->kind == CV_KIND_STREAM;
 	t->env->free(t->env->user, f, sizeof *f);
 }
 

@@ -22,6 +22,7 @@
 struct cv_edge;
 struct cv_node;
 struct cv_session;
+struct cv_stream;
 
 enum cv_kind {
 	CV_KIND_STREAM = 1,
@@ -77,9 +78,10 @@ struct cv_flow {
 	cv_time used;
 	uint32_t epoch; /* of the OPEN that is under way */
 	uint8_t kind, state;
-	bool pinned;     /* never expires, never gives way */
-	bool standing;   /* never expires, but gives way */
-	uint64_t tx, rx; /* datagrams away from and to end[0] */
+	bool pinned;              /* never expires, never gives way */
+	bool standing;            /* never expires, but gives way */
+	uint64_t tx, rx;          /* datagrams away from and to end[0] */
+	struct cv_stream *stream; /* STREAM in a session, or NULL */
 };
 
 struct cv_flows {
@@ -90,6 +92,7 @@ struct cv_flows {
 	struct cv_list kept;     /* those that never do */
 	uint64_t key[2];
 	size_t count, max;
+	size_t streams;    /* of these, STREAM */
 	size_t max_source; /* of one source */
 	cv_time idle;      /* 0: never */
 };

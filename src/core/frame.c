@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "core/frame.h"
 
+#include "core/acks.h"
+
 #include <assert.h>
 #include <string.h>
 
@@ -11,6 +13,10 @@ static const char *const reset_name[] = {
 	[CV_RESET_TARGET] = "bad_target",
 	[CV_RESET_LIMIT] = "flow_limit",
 	[CV_RESET_SYSTEM] = "system_error",
+	[CV_RESET_NOBODY] = "connection_refused",
+	[CV_RESET_UNREACHABLE] = "unreachable",
+	[CV_RESET_TIMEOUT] = "timed_out",
+	[CV_RESET_ABORTED] = "aborted",
 };
 static_assert(CV_COUNT(reset_name) == CV_RESET_N, "every reset has a name");
 
@@ -26,6 +32,10 @@ static const char *const reset_why[] = {
 	[CV_RESET_TARGET] = "no such target; if none was given, no --to there",
 	[CV_RESET_LIMIT] = "no room there for another flow",
 	[CV_RESET_SYSTEM] = "its system refused a socket or an address",
+	[CV_RESET_NOBODY] = "nobody listens at the target",
+	[CV_RESET_UNREACHABLE] = "no way from there to the target",
+	[CV_RESET_TIMEOUT] = "the target does not answer",
+	[CV_RESET_ABORTED] = "the program at the far end broke it off",
 };
 static_assert(CV_COUNT(reset_why) == CV_RESET_N, "every reset has a reason");
 
@@ -104,6 +114,32 @@ static bool get_fixed(uint8_t **p, const uint8_t *end, size_t n, uint64_t *v)
 	return true;
 }
 
+static bool get_stream(uint8_t **p, uint8_t *end, struct cv_frame *f)
+{
+	bool has_len = f->type & CV_STREAM_LEN;
+	f->fin = f->type & CV_STREAM_FIN;
+	f->type = CV_FRAME_STREAM;
+	if (!cv_varint_get(p, end, &f->flow) ||
+		!cv_varint_get(p, end, &f->value))
+		return false;
+	if (has_len)
+		return get_data(p, end, f);
+	f->data = *p;
+	f->len = (uint32_t)(end - *p);
+	*p = end;
+	return true;
+}
+
+static bool get_ack(uint8_t **p, uint8_t *end, struct cv_frame *f)
+{
+	struct cv_ack_walk w;
+	f->data = *p;
+	if (cv_ack_read(p, end, &w))
+		return false;
+	f->len = (uint32_t)(*p - f->data);
+	return true;
+}
+
 static bool get_body(uint8_t **p, uint8_t *end, struct cv_frame *f)
 {
 	uint64_t v;
@@ -112,6 +148,8 @@ static bool get_body(uint8_t **p, uint8_t *end, struct cv_frame *f)
 		return true;
 	case CV_FRAME_PING:
 	case CV_FRAME_PONG:
+	case CV_FRAME_CHALLENGE:
+	case CV_FRAME_ECHO:
 		return get_fixed(p, end, 8, &f->value);
 	case CV_FRAME_TIME:
 		if (!get_fixed(p, end, 4, &v))
@@ -120,6 +158,7 @@ static bool get_body(uint8_t **p, uint8_t *end, struct cv_frame *f)
 		return true;
 	case CV_FRAME_CLOSE:
 	case CV_FRAME_LINK:
+	case CV_FRAME_SESSION_WINDOW:
 		return cv_varint_get(p, end, &f->value);
 	case CV_FRAME_OPEN:
 		if (!cv_varint_get(p, end, &f->flow) || *p >= end)
@@ -128,11 +167,22 @@ static bool get_body(uint8_t **p, uint8_t *end, struct cv_frame *f)
 		return get_data(p, end, f) && f->len <= CV_TARGET_MAX;
 	case CV_FRAME_OPENED:
 		return cv_varint_get(p, end, &f->flow);
+	case CV_FRAME_WINDOW:
+		return cv_varint_get(p, end, &f->flow) &&
+		       cv_varint_get(p, end, &f->taken) &&
+		       cv_varint_get(p, end, &f->value);
 	case CV_FRAME_RESET:
 		return cv_varint_get(p, end, &f->flow) &&
 		       cv_varint_get(p, end, &f->value);
 	case CV_FRAME_DGRAM:
 		return get_dgram(p, end, f);
+	case CV_FRAME_ACK:
+		return get_ack(p, end, f);
+	case CV_FRAME_STREAM:
+	case CV_FRAME_STREAM | CV_STREAM_FIN:
+	case CV_FRAME_STREAM | CV_STREAM_LEN:
+	case CV_FRAME_STREAM | CV_STREAM_LEN | CV_STREAM_FIN:
+		return get_stream(p, end, f);
 	default:
 		return false;
 	}
@@ -153,6 +203,8 @@ size_t cv_frame_put(uint8_t *p, const struct cv_frame *f)
 	switch (f->type) {
 	case CV_FRAME_PING:
 	case CV_FRAME_PONG:
+	case CV_FRAME_CHALLENGE:
+	case CV_FRAME_ECHO:
 		cv_put64(p + 1, f->value);
 		return 9;
 	case CV_FRAME_TIME:
@@ -160,9 +212,14 @@ size_t cv_frame_put(uint8_t *p, const struct cv_frame *f)
 		return 5;
 	case CV_FRAME_CLOSE:
 	case CV_FRAME_LINK:
+	case CV_FRAME_SESSION_WINDOW:
 		return n + cv_varint_put(p + n, f->value);
 	case CV_FRAME_OPENED:
 		return n + cv_varint_put(p + n, f->flow);
+	case CV_FRAME_WINDOW:
+		n += cv_varint_put(p + n, f->flow);
+		n += cv_varint_put(p + n, f->taken);
+		return n + cv_varint_put(p + n, f->value);
 	case CV_FRAME_RESET:
 		n += cv_varint_put(p + n, f->flow);
 		return n + cv_varint_put(p + n, f->value);
@@ -175,6 +232,18 @@ size_t cv_frame_put_time(uint8_t *p, cv_time now)
 {
 	return cv_frame_put(p, &(struct cv_frame){ .type = CV_FRAME_TIME,
 				       .time = (uint32_t)now });
+}
+
+size_t cv_frame_put_stream(uint8_t *p, const struct cv_frame *f, bool last)
+{
+	size_t n = 1;
+	p[0] = (uint8_t)(CV_FRAME_STREAM | (f->fin ? CV_STREAM_FIN : 0) |
+			 (last ? 0 : CV_STREAM_LEN));
+	n += cv_varint_put(p + n, f->flow);
+	n += cv_varint_put(p + n, f->value);
+	if (!last)
+		n += cv_varint_put(p + n, f->len);
+	return n;
 }
 
 size_t cv_frame_put_open(uint8_t *p, const struct cv_frame *f)

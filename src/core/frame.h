@@ -12,20 +12,32 @@ enum cv_frame_type {
 	CV_FRAME_CLOSE = 0x03,
 	CV_FRAME_TIME = 0x04,
 	CV_FRAME_LINK = 0x05,
+	CV_FRAME_CHALLENGE = 0x06, /* PATH_CHALLENGE and ... */
+	CV_FRAME_ECHO = 0x07,      /* ... PATH_RESPONSE of RFC 9000 */
 	CV_FRAME_OPEN = 0x08,
 	CV_FRAME_OPENED = 0x09,
 	CV_FRAME_RESET = 0x0a,
+	CV_FRAME_WINDOW = 0x0b,
+	CV_FRAME_SESSION_WINDOW = 0x0c,
+	CV_FRAME_ACK = 0x0d,
 	CV_FRAME_DGRAM = 0x10,
+	CV_FRAME_STREAM = 0x14, /* with these bits: */
+	CV_STREAM_FIN = 1,      /* the stream ends with it */
+	CV_STREAM_LEN = 2,      /* a length is given: others may follow */
 };
 
 /** Why a flow ended, on the wire. */
 enum cv_reset {
-	CV_RESET_DONE,    /* its owner closed it, or it was idle */
-	CV_RESET_UNKNOWN, /* no such flow here: open it again */
-	CV_RESET_REFUSED, /* policy: the target is not allowed */
-	CV_RESET_TARGET,  /* the target's URL or name makes no sense */
-	CV_RESET_LIMIT,   /* no room for another flow */
-	CV_RESET_SYSTEM,  /* the system refused a socket or an address */
+	CV_RESET_DONE,        /* its owner closed it, or it was idle */
+	CV_RESET_UNKNOWN,     /* no such flow here: open it again */
+	CV_RESET_REFUSED,     /* policy: the target is not allowed */
+	CV_RESET_TARGET,      /* the target's URL or name makes no sense */
+	CV_RESET_LIMIT,       /* no room for another flow */
+	CV_RESET_SYSTEM,      /* the system refused a socket or an address */
+	CV_RESET_NOBODY,      /* the target refused the connection */
+	CV_RESET_UNREACHABLE, /* no way to the target */
+	CV_RESET_TIMEOUT, /* the target did not answer, or stopped answering */
+	CV_RESET_ABORTED, /* the program at the far end broke it off */
 	CV_RESET_N,
 };
 
@@ -42,21 +54,26 @@ const char *cv_reset_why(uint64_t code);
 struct cv_frame {
 	uint8_t type;   /* enum cv_frame_type */
 	uint8_t kind;   /* OPEN: enum cv_kind */
+	bool fin;       /* STREAM; its type has no bits set any more */
 	uint32_t time;  /* TIME: sender's clock, µs, modulo 2^32 */
-	uint64_t flow;  /* OPEN, OPENED, RESET, DGRAM */
-	uint64_t value; /* PING, PONG: opaque; RESET, CLOSE: code;
-			   LINK: number */
+	uint64_t flow;  /* OPEN, OPENED, RESET, DGRAM, STREAM, WINDOW */
+	uint64_t value; /* PING, PONG, CHALLENGE, ECHO: opaque; RESET,
+			   CLOSE: code; LINK: number; STREAM: offset;
+			   WINDOW, SESSION_WINDOW: bytes */
+	uint64_t taken; /* WINDOW: bytes used up */
 	uint32_t seg;   /* DGRAM: size of each datagram but the last */
-	uint32_t len;   /* OPEN, DGRAM: bytes of data */
-	uint8_t *data;  /* OPEN: target; DGRAM: payload */
+	uint32_t len;   /* OPEN, DGRAM, STREAM, ACK: bytes of data */
+	uint8_t *data;  /* OPEN: target; DGRAM, STREAM: payload; ACK: what
+			   follows the type */
 };
 
 enum {
 	CV_TIME_SIZE = 5,
-	CV_FRAME_SHORT = 24, /* room for any frame that carries no data */
+	CV_FRAME_SHORT = 26, /* room for any frame that carries no data */
 	/* type, flow, segment size, length in the four-byte form */
 	CV_DGRAM_HEAD = 1 + 8 + 4 + 4,
-	CV_OPEN_HEAD = 1 + 8 + 1 + 4, /* type, flow, kind, length */
+	CV_OPEN_HEAD = 1 + 8 + 1 + 4,   /* type, flow, kind, length */
+	CV_STREAM_HEAD = 1 + 8 + 8 + 4, /* type, flow, offset, length */
 };
 
 /** cv_frame_count() - datagrams in a DGRAM frame; an empty one counts */
@@ -81,11 +98,25 @@ bool cv_varint_get(uint8_t **p, const uint8_t *end, uint64_t *v);
  */
 int cv_frame_next(uint8_t **p, uint8_t *end, struct cv_frame *f);
 
-/** cv_frame_put() - Encode PING, PONG, CLOSE, TIME, LINK, OPENED or RESET
+/** cv_frame_put() - Encode PING, PONG, CHALLENGE, ECHO, CLOSE, TIME, LINK,
+ * OPENED, RESET, WINDOW or SESSION_WINDOW
  * @p:		room for CV_FRAME_SHORT bytes
  * Return: bytes written
  */
 size_t cv_frame_put(uint8_t *p, const struct cv_frame *f);
+
+/**
+ * cv_frame_put_stream() - Encode the head of a STREAM frame; @f->len bytes
+ * follow it
+ * @last:	nothing follows them in the packet: no length is written
+ */
+size_t cv_frame_put_stream(uint8_t *p, const struct cv_frame *f, bool last);
+
+/** cv_varint_size() - bytes that cv_varint_put() writes */
+static inline size_t cv_varint_size(uint64_t v)
+{
+	return v < 1u << 6 ? 1 : v < 1u << 14 ? 2 : v < 1u << 30 ? 4 : 8;
+}
 
 /** cv_frame_put_time() - Encode TIME for @now; returns CV_TIME_SIZE */
 size_t cv_frame_put_time(uint8_t *p, cv_time now);

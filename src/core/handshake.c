@@ -8,6 +8,7 @@
  */
 #include "core/keytext.h"
 #include "core/node.h"
+#include "core/transport.h"
 
 #include <string.h>
 
@@ -19,7 +20,7 @@ static struct cv_hello our_hello(const struct cv_session *s, cv_time now)
 		.links = (uint16_t)s->allowed,
 		.max_age = (uint32_t)node->max_age,
 		.stamp = node->env.wall + now,
-		.instance = node->instance,
+		.instance = node->instance + s->forgotten,
 	};
 }
 
@@ -83,10 +84,10 @@ static int write_init(struct cv_session *s, struct cv_buf *b, cv_time now)
 
 int cv_handshake_start(struct cv_session *s, struct cv_path *path, cv_time now)
 {
-	cv_handshake_stop(s);
 	struct cv_buf *b = cv_buf_small(&s->node->pool);
 	if (!b)
 		return CULVERT_ENOMEM;
+	cv_handshake_stop(s);
 	s->hs_index = cv_node_new_index(s->node);
 	int err = write_init(s, b, now);
 	if (err) {
@@ -143,7 +144,8 @@ static int respond(struct cv_session *s, struct cv_link *link,
 	if (!b)
 		return CULVERT_ENOMEM;
 	a->index = cv_node_new_index(node);
-	a->fresh = !link->path;
+	a->fresh = !cv_path_on(s, link);
+	a->from = link->remote;
 	int err = write_response(s, a, b, now);
 	if (!err)
 		err = cv_keys_install(s, a, now);
@@ -209,6 +211,7 @@ static int plain_init(struct cv_node *node, struct cv_link *link, uint8_t *p,
 		s = cv_session_new(node, p + 8, true);
 		if (s) {
 			s->temporary = true;
+			s->forgotten = node->forgotten;
 			s->rx_at = now;
 			cv_session_schedule(s, now);
 		}
@@ -267,7 +270,8 @@ int cv_handshake_init(struct cv_node *node, struct cv_link *link, uint8_t *p,
 		return CV_DROP_PLAIN;
 	if (!node->accepts || node->draining)
 		return CV_DROP_UNKNOWN_PEER;
-	bool at_once = link->cookied && link->cookies <= CV_COOKIES_LINK;
+	bool at_once = (link->cookied && link->cookies <= CV_COOKIES_LINK) ||
+		       link->ops->flags & CV_LINK_PORT;
 	if (link->init_at && now - link->init_at < CV_INIT_INTERVAL && !at_once)
 		return CV_DROP_FLOOD;
 	link->cookied = false;
@@ -325,16 +329,21 @@ int cv_handshake_response(struct cv_node *node, struct cv_link *link,
 	if (len != (plain ? CV_PLAIN_RESPONSE_SIZE : CV_RESPONSE_SIZE))
 		return CV_DROP_MALFORMED;
 	struct cv_session *s = by_hello(node, cv_get64(p) & CV_INDEX_MASK);
-	if (!s || s->hs_path != link->path)
+	struct cv_path *path = s ? cv_path_on(s, link) : NULL;
+	if (!path || s->hs_path != path)
 		return CV_DROP_UNKNOWN_INDEX;
 	int drop = read_response(s, p, len, &a.hello);
 	if (drop || a.hello.version != 1)
 		return drop ? drop : CV_DROP_MALFORMED;
 	a.noise = plain ? NULL : &s->hs;
 	a.index = s->hs_index;
-	struct cv_path *path = link->path;
 	a.remote = cv_get64(p + 8) & CV_INDEX_MASK;
 	a.fresh = !path->ready;
+	s->hs_wait = CV_HELLO_WAIT;
+	if (path->link != link) { /* which of its addresses has answered */
+		path->link->remote = link->remote;
+		path->link->local = link->local;
+	}
 	path->rtt = now - s->hs_sent;
 	int err = cv_keys_install(s, &a, now);
 	cv_handshake_stop(s);
@@ -342,11 +351,13 @@ int cv_handshake_response(struct cv_node *node, struct cv_link *link,
 		return CV_DROP_NO_BUFFER;
 	if (a.fresh)
 		cv_path_evict(s, path, now);
-	link->trusted = true;
+	path->link->trusted = true;
 	s->rx_at = path->rx_at = now;
 	cv_session_ready(s, path, now);
 	/* our first packet confirms the keys to the responder */
 	cv_path_greet(path, now);
+	if (s->transport && s->transport->path)
+		cv_transport_revive(s->transport, now);
 	cv_session_schedule(s, now);
 	return 0;
 }
@@ -357,16 +368,17 @@ int cv_handshake_cookie(struct cv_node *node, struct cv_link *link,
 	if (len != CV_COOKIE_SIZE || node->plain)
 		return CV_DROP_MALFORMED;
 	struct cv_session *s = by_hello(node, cv_get64(p) & CV_INDEX_MASK);
-	if (!s || s->hs_path != link->path)
+	struct cv_path *path = s ? cv_path_on(s, link) : NULL;
+	if (!path || s->hs_path != path)
 		return CV_DROP_UNKNOWN_INDEX;
 	/* who sees our initiation and knows the server's key can make these */
-	if (s->cookie_at && now - s->cookie_at < CV_COOKIE_INTERVAL)
+	if (link->cookie_at && now - link->cookie_at < CV_COOKIE_INTERVAL)
 		return CV_DROP_FLOOD;
 	if (cv_cookie_open(node->crypto, s->pub, s->mac1, p, s->cookie))
 		return CV_DROP_FORGED;
-	s->cookie_at = now;
+	s->cookie_at = link->cookie_at = now;
 	cv_time began = s->hs_sent;
-	int err = cv_handshake_start(s, link->path, now);
+	int err = cv_handshake_start(s, path, now);
 	if (!err) /* the time that an answer may take goes on */
 		s->hs_sent = began;
 	return err ? CV_DROP_NO_BUFFER : 0;

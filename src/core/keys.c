@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #include "core/node.h"
+#include "core/transport.h"
 
 #include <string.h>
 
 bool cv_keys_usable(const struct cv_keys *k, cv_time now)
 {
 	return k && now - k->born < CV_REJECT_AFTER_TIME &&
-	       k->number < CV_REJECT_AFTER_MESSAGES;
+	       k->session->number < CV_REJECT_AFTER_MESSAGES;
 }
 
 void cv_keys_drop(struct cv_session *s, struct cv_keys **slot)
@@ -56,10 +57,19 @@ static void check_instance(struct cv_session *s, const struct cv_keys *k)
 	if (first)
 		return;
 	cv_session_new_epoch(s);
+	if (s->transport)
+		cv_transport_restart(s->transport);
+	/* what waits in here is of flows that the peer has forgotten */
+	cv_bufq_clear(&s->ctl, &s->node->pool);
 	for (struct cv_list *l = s->flows.next, *next; l != &s->flows;
 		l = next) {
 		struct cv_flow *f = CV_CONTAINER(l, struct cv_flow, peers);
 		next = l->next;
+		if (f->stream) {
+			cv_flow_close(s->node, f, cv_flow_end_in(f, s),
+				CV_RESET_ABORTED, s->rx_at);
+			continue;
+		}
 		orphans |= f->end[0].session == s;
 		/* fixed ports are few, and asked for again at once */
 		if (f->end[0].session == s && f->pinned)
@@ -119,6 +129,8 @@ int cv_keys_install(
 	k->hello = a->hello;
 	k->links = agreed_links(s, &a->hello);
 	k->fresh = a->fresh;
+	k->from = a->from;
+	k->first = s->number;
 	k->born = now;
 	cv_htab_add(&node->by_index, &k->by_index, a->index);
 	if (a->initiator) {

@@ -44,11 +44,27 @@ enum {
 	CV_ALLOW_MAX = 256,       /* allow rules of a node */
 	CV_SHOW_FLOWS = 2048,     /* listed at once: what a turn has time for */
 
+	/* streams */
+	CV_STREAM_WINDOW = 512 << 10, /* bytes at first, of a stream ... */
+	CV_SESSION_WINDOW = 8 << 20,  /* ... and of a session */
+	CV_WINDOW_MAX = 16 << 20,     /* either grows to this */
+	CV_UNSENT_MIN = 128 << 10,    /* of a stream, waiting to be sent */
+	CV_UNSENT_MAX = 1 << 20,      /* ... on a fast path */
+	CV_UNSENT_LINK = 512 << 10,   /* ... on a byte stream */
+	CV_TRACE_LINE = 500,          /* bytes of an event */
+	CV_FRAME_LEAST = 24,          /* what is left of a packet is of use */
+	CV_INITIAL_WINDOW = 10,       /* packets (RFC 9002, section 7.2) */
+	CV_NUDGE_BYTES = 1000,        /* in a packet of a busy sender */
+	CV_NUDGE_PACKETS = 16,        /* come from a busy one */
+	CV_PACKET_PARTS = 64,         /* things in a packet to be sent again */
+	CV_OPENED_RANGES = 256,       /* what a peer opened, as ranges */
+
 	/* what one packet or one turn of the loop may ask for, so that one
 	   peer's flood is not everybody's stall */
 	CV_PACKET_DGRAMS = 1024,  /* datagrams in a packet */
 	CV_PACKET_CONTROLS = 256, /* frames of other kinds */
 	CV_PACKET_OPENS = 64,     /* of these, OPEN */
+	CV_RESUMES_TURN = 16,     /* rounds of reading more and sending it */
 	CV_CLOSES_TURN = 256,     /* flows that end in one tick */
 	CV_YOUNG_FAILURES = 2,    /* as many, at most, do short links count */
 	CV_COOKIES_LINK = 4,      /* cookies that may be used at once */
@@ -65,15 +81,27 @@ enum {
 #define CV_REKEY_AFTER_MESSAGES (UINT64_C(1) << 60)
 #define CV_REJECT_AFTER_MESSAGES (UINT64_MAX - (UINT64_C(1) << 13) + 1)
 #define CV_HANDSHAKE_TIMEOUT CV_SEC(5)
+/* for an answer to an initiation that may get lost, doubled each time */
+#define CV_HELLO_WAIT CV_MS(300)
+#define CV_HELLO_WAIT_MAX CV_SEC(2)
+/* without an answer, beside three round trips, before keys are asked for */
+#define CV_DOUBT CV_MS(300)
+/* silence of a busy sender, beside half a round trip, before we ask */
+#define CV_NUDGE CV_MS(25)
 #define CV_INIT_INTERVAL CV_MS(20)   /* between initiations on one link */
-#define CV_COOKIE_INTERVAL CV_SEC(1) /* between cookies that are taken */
+#define CV_COOKIE_INTERVAL CV_SEC(1) /* between two that a link may give */
+/* between samples of a path that is traced */
+#define CV_TRACE_EVERY CV_MS(5)
+/* until what had no memory is tried again */
+#define CV_RETRY CV_MS(1)
 /* from this many datagrams a second on, in helpings smaller than this, the
    loop turns at most once in this time: see loop.c */
 #define CV_BREATH_RATE 20000
 #define CV_BREATH_BATCH 32
 #define CV_BREATH ((cv_time)200)
 #define CV_BREATH_WINDOW CV_MS(2) /* over which it is measured */
-#define CV_TURN CV_MS(2)          /* reading one link in one turn of the loop */
+#define CV_ALARM CV_MS(20) /* deadlines this near are to be met exactly */
+#define CV_TURN CV_MS(2)   /* reading one link in one turn of the loop */
 #define CV_COOKIE_LIFE CV_SEC(120)
 #define CV_HEARTBEAT CV_SEC(20)   /* silence before a PING */
 #define CV_DEAD CV_SEC(30)        /* silence before a path is given up */
@@ -96,5 +124,6 @@ enum {
 #define CV_DIAL_FAILED CV_SEC(2) /* at most, after failed handshakes */
 #define CV_TRIM CV_SEC(10)       /* buffers unused for this long are freed */
 #define CV_DRAIN CV_SEC(1)       /* orderly stop: flush for this long at most */
+#define CV_DRAIN_STREAMS CV_SEC(30) /* ... once streams had this to end */
 
 #endif

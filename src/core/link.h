@@ -14,6 +14,7 @@ struct cv_session;
 
 enum cv_link_flags {
 	CV_LINK_RELIABLE = 1, /* a byte stream: ordered, nothing lost */
+	CV_LINK_PORT = 2,     /* a datagram port: nobody's link, see below */
 };
 
 /**
@@ -37,6 +38,15 @@ struct cv_gauge {
  * @gauge:	fill in an estimate; may be NULL.  Asked only if the session has
  *		other links: what it is not given then goes over another, so it
  *		should take no more than leaves at once
+ * @adopt:	of a port: make a link, as of now to where @remote says, for the
+ *		peer whose packet is being worked off; NULL without memory.  It
+ *		ends by its own @close.  The caller puts it into a session
+ *
+ * Datagram links: a port is a bound socket.  Its link is nobody's: @local and
+ * @remote are those of the packet that is being worked off, and what it has to
+ * say leaves before the next packet comes in.  Each session on it has a link of
+ * its own, whose @port is that one; where its peer is now is in @remote, which
+ * the core changes when the peer has moved.
  */
 struct cv_link_ops {
 	const char *name;
@@ -44,11 +54,14 @@ struct cv_link_ops {
 	void (*flush)(struct cv_link *, cv_time now);
 	void (*close)(struct cv_link *, const char *why);
 	void (*gauge)(struct cv_link *, struct cv_gauge *);
+	struct cv_link *(*adopt)(struct cv_link *);
 };
 
 struct cv_link {
 	const struct cv_link_ops *ops;
 	struct cv_addr local, remote;
+	struct cv_link *port; /* of a datagram link, or NULL */
+	uint32_t mtu;         /* of its interface, bytes; 0: unknown */
 
 	/* the node's */
 	struct cv_node *node;
@@ -60,9 +73,10 @@ struct cv_link {
 	bool blocked;           /* wait for cv_node_writable() */
 	bool trusted;           /* an authenticated packet came in */
 	bool dialled;
-	bool cookied;    /* was sent a cookie: may begin again at once */
-	uint8_t cookies; /* how many so far */
-	cv_time init_at; /* last initiation that came in, 0: none */
+	bool cookied;      /* was sent a cookie: may begin again at once */
+	uint8_t cookies;   /* how many so far */
+	cv_time init_at;   /* last initiation that came in, 0: none */
+	cv_time cookie_at; /* last cookie that was taken from it, 0: none */
 	cv_time up;
 };
 

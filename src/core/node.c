@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "core/node.h"
+#include "core/transport.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-
-/* a flow that was idle this long may give way to a new one */
-#define GIVES_WAY CV_SEC(10)
 
 static void on_trim(struct cv_timer *t, cv_time now)
 {
@@ -26,6 +24,7 @@ int cv_node_init(struct cv_node *n, const struct cv_env *env, size_t memory,
 	cv_list_init(&n->dirty_links);
 	cv_list_init(&n->dirty_edges);
 	cv_list_init(&n->resumed);
+	cv_list_init(&n->hungry);
 	cv_list_init(&n->orphans);
 	cv_pool_init(&n->pool, &n->env, memory);
 	cv_timers_init(&n->timers, &n->env);
@@ -148,6 +147,42 @@ void cv_node_writable(struct cv_node *n, struct cv_link *link)
 	cv_node_dirty(n, link);
 }
 
+/*
+ * On a port: the link of the session whose packet this is, which may have come
+ * from another address than before; a link is made for who has none.
+ */
+static struct cv_link *link_of(struct cv_keys *k, struct cv_link *link,
+	const struct cv_packet *packet, cv_time now)
+{
+	if (!(link->ops->flags & CV_LINK_PORT))
+		return link;
+	struct cv_session *s = k->session;
+	struct cv_path *p = cv_path_on(s, link);
+	if (!p) /* who dials does so again: this is from before a goodbye */
+		return s->dials && k->confirmed && k != s->next
+			       ? NULL
+			       : link->ops->adopt(link);
+	size_t around = CV_DATA_HEAD + (k->rx ? (size_t)CV_TAG : 0);
+	struct cv_arrival a = { packet->len + around, packet->newest,
+		k == s->next && cv_addr_equal(&k->from, &link->remote) };
+	cv_roam_arrived(p, link, &a, now);
+	return p->link;
+}
+
+static int session_input(struct cv_keys *k, struct cv_link *link,
+	const struct cv_packet *packet, cv_time now)
+{
+	link = link_of(k, link, packet, now);
+	if (!link)
+		return CV_DROP_NO_BUFFER;
+	int r = cv_session_input(k, link, packet, now);
+	if (r == CULVERT_EREFUSED) /* CLOSE: an orderly goodbye */
+		link->ops->close(link, "the peer said goodbye");
+	else if (link->port && !link->path) /* it may not join */
+		link->ops->close(link, "not of this session");
+	return r && r != CULVERT_EREFUSED ? CV_DROP_MALFORMED : 0;
+}
+
 static int data_input(struct cv_node *n, struct cv_link *link, uint8_t *p,
 	size_t len, cv_time now)
 {
@@ -177,12 +212,9 @@ static int data_input(struct cv_node *n, struct cv_link *link, uint8_t *p,
 		return CV_DROP_FORGED;
 	if (!cv_replay_check(&k->replay, number))
 		return CV_DROP_REPLAYED;
-	int r = cv_session_input(k, link, p + CV_DATA_HEAD, body, now);
-	if (r == CULVERT_EREFUSED) { /* CLOSE: an orderly goodbye */
-		link->ops->close(link, "the peer said goodbye");
-		return 0;
-	}
-	return r ? CV_DROP_MALFORMED : 0;
+	struct cv_packet packet = { number, p + CV_DATA_HEAD, body,
+		k->replay.max == number + 1 };
+	return session_input(k, link, &packet, now);
 }
 
 static int dispatch(struct cv_node *n, struct cv_link *link, uint8_t *p,
@@ -218,17 +250,20 @@ int cv_node_input(struct cv_node *n, struct cv_link *link, uint8_t *p,
 	return drop;
 }
 
-struct cv_edge *cv_node_out(
-	const struct cv_node *n, const char *target, size_t len)
+struct cv_edge *cv_node_out(const struct cv_node *n, enum cv_kind kind,
+	const char *target, size_t len)
 {
+	struct cv_edge *first = kind == CV_KIND_STREAM ? NULL : n->out[0];
 	for (unsigned i = 0; i < CV_OUTS && n->out[i]; i++) {
 		const char *scheme = n->out[i]->ops->name;
 		size_t size = strlen(scheme);
 		if (len > size && !memcmp(target, scheme, size) &&
 			target[size] == ':')
 			return n->out[i];
+		if (!first && n->out[i]->ops->stream)
+			first = n->out[i];
 	}
-	return n->out[0];
+	return first;
 }
 
 void cv_node_input_done(struct cv_node *n)
@@ -239,6 +274,7 @@ void cv_node_input_done(struct cv_node *n)
 		cv_list_del(&e->dirty);
 		e->ops->flush(e);
 	}
+	cv_bufq_clear(&n->spent, &n->pool);
 }
 
 void cv_node_output(struct cv_node *n, struct cv_link *link,
@@ -257,6 +293,39 @@ void cv_node_output(struct cv_node *n, struct cv_link *link,
 	}
 }
 
+bool cv_node_output_train(struct cv_node *n, struct cv_link *link,
+	struct cv_train *out, cv_time now)
+{
+	*out = (struct cv_train){ 0 };
+	if (!link->path || !cv_session_train(link->path, out, now))
+		return false;
+	n->stats.tx_packets += (out->buf->len + out->seg - 1) / out->seg;
+	n->stats.tx_bytes += out->buf->len;
+	return true;
+}
+
+void cv_node_too_big(
+	struct cv_node *n, struct cv_link *link, size_t size, cv_time now)
+{
+	struct cv_transport *t = link->path ? link->session->transport : NULL;
+	(void)n;
+	if (!t || t->path != link->path)
+		return;
+	cv_pmtud_refused(&t->pmtud, (uint32_t)size, now);
+	cv_cc_mss(&t->cc, t->pmtud.mtu);
+}
+
+void cv_node_moved(struct cv_node *n, cv_time now)
+{
+	for (struct cv_list *l = n->sessions.next; l != &n->sessions;
+		l = l->next) {
+		struct cv_session *s = CV_CONTAINER(l, struct cv_session, all);
+		struct cv_transport *t = s->transport;
+		if (t && t->path && t->path->link->dialled)
+			cv_transport_ping(t, true, now);
+	}
+}
+
 static void flush(struct cv_link *link, cv_time now)
 {
 	struct cv_path *p = link->path;
@@ -267,28 +336,52 @@ static void flush(struct cv_link *link, cv_time now)
 		cv_session_wake(link->session, now);
 }
 
-void cv_node_flush(struct cv_node *n, cv_time now)
+static void flush_links(struct cv_node *n, cv_time now)
 {
 	while (!cv_list_empty(&n->dirty_links))
 		flush(CV_CONTAINER(n->dirty_links.next, struct cv_link, dirty),
 			now);
-	while (!cv_list_empty(&n->resumed)) {
+}
+
+/* those that wait now; who has to wait again is for the next time */
+static void resume(struct cv_node *n)
+{
+	struct cv_list now;
+	cv_list_init(&now);
+	while (!cv_list_empty(&n->resumed))
+		cv_list_append(&now, n->resumed.next);
+	while (!cv_list_empty(&now)) {
 		struct cv_waiter *w =
-			CV_CONTAINER(n->resumed.next, struct cv_waiter, list);
+			CV_CONTAINER(now.next, struct cv_waiter, list);
 		cv_list_del(&w->list);
 		w->resume(w);
+	}
+}
+
+void cv_node_flush(struct cv_node *n, cv_time now)
+{
+	flush_links(n, now);
+	/* who had no memory for what waits outside */
+	while (!cv_list_empty(&n->hungry) && !cv_pool_scarce(&n->pool))
+		cv_list_append(&n->resumed, n->hungry.next);
+	/* what waited outside for room may have filled it at once */
+	for (int i = 0; i < CV_RESUMES_TURN && !cv_list_empty(&n->resumed);
+		i++) {
+		resume(n);
+		flush_links(n, now);
 	}
 }
 
 bool cv_node_stirred(const struct cv_node *n)
 {
 	return !cv_list_empty(&n->dirty_edges) ||
-	       !cv_list_empty(&n->dirty_links);
+	       !cv_list_empty(&n->dirty_links) ||
+	       (!cv_list_empty(&n->hungry) && !cv_pool_scarce(&n->pool));
 }
 
 void cv_node_drain(struct cv_node *n)
 {
-	n->draining = true;
+	n->stopping = n->draining = true;
 	for (struct cv_list *l = n->sessions.next; l != &n->sessions;
 		l = l->next)
 		cv_session_goodbye(CV_CONTAINER(l, struct cv_session, all));
@@ -334,162 +427,4 @@ void cv_node_tick(struct cv_node *n, cv_time now)
 		i++)
 		cv_flow_close(n, f, NULL, CV_RESET_DONE, now);
 	cv_node_reap(n, CV_CLOSES_TURN, now);
-}
-
-bool cv_node_give_way(struct cv_node *n, struct cv_flow *f, cv_time now)
-{
-	if (!f || now - f->used < GIVES_WAY)
-		return false;
-	cv_flow_close(n, f, NULL, CV_RESET_DONE, now);
-	return true;
-}
-
-struct cv_flow *cv_node_flow(struct cv_node *n, enum cv_kind kind,
-	const struct cv_addr *source, cv_time now)
-{
-	struct cv_flows *t = &n->flows;
-	if (t->count >= t->max)
-		cv_node_give_way(n, cv_flows_oldest(t), now);
-	struct cv_flow *f = cv_flow_new(t, kind, source, now);
-	if (!f && cv_node_give_way(n, cv_flows_oldest_of(t, source), now))
-		f = cv_flow_new(t, kind, source, now);
-	return f;
-}
-
-static void open_in_session(
-	struct cv_node *n, struct cv_flow *f, struct cv_session *s)
-{
-	cv_flow_set_id(&n->flows, f, 1, s, s->next_id++ << 1);
-	cv_session_own(s, f);
-	f->state = CV_FLOW_OPENING;
-	f->epoch = s->epoch - 1;
-}
-
-static int open_on_edge(struct cv_flow *f, struct cv_edge *far, cv_time now)
-{
-	struct cv_end *e = &f->end[1];
-	e->edge = far;
-	int r = far->ops->open(far, e, f->target, strlen(f->target), now);
-	f->state = r > 0 ? CV_FLOW_OPENING : CV_FLOW_OPEN;
-	if (r < 0)
-		e->edge = NULL; /* it never opened there */
-	return r;
-}
-
-struct cv_flow *cv_node_open(
-	struct cv_node *n, const struct cv_opening *o, cv_time now)
-{
-	struct cv_flow *f = cv_node_flow(n, CV_KIND_DGRAM, &o->src, now);
-	if (!f)
-		return NULL;
-	cv_flow_set_addr(&n->flows, f, o->edge, &o->src, &o->dst);
-	f->target = o->target;
-	if (o->session) {
-		open_in_session(n, f, o->session);
-	} else if (open_on_edge(f, o->far, now) < 0) {
-		cv_flow_free(&n->flows, f);
-		return NULL;
-	}
-	return f;
-}
-
-int cv_flow_send(struct cv_node *n, struct cv_end *from,
-	const struct cv_frame *train, cv_time now)
-{
-	struct cv_flow *f = cv_end_flow(from);
-	struct cv_end *to = cv_end_other(from);
-	uint64_t count = cv_frame_count(train);
-
-	if (train->seg > CV_DGRAM_MAX) { /* IPv6 has room for more */
-		n->stats.drop[CV_DROP_TOO_BIG] += count;
-		return 0;
-	}
-	if (!to->session && !to->edge) { /* its peer was restarted */
-		n->stats.drop[CV_DROP_UNKNOWN_FLOW] += count;
-		return 0;
-	}
-	cv_flow_touch(&n->flows, f, now);
-	if (from->side)
-		f->rx += count;
-	else
-		f->tx += count;
-	if (to->session)
-		return cv_session_dgram(to->session, to, train, now);
-	return to->edge->ops->dgram(to->edge, to, train, now);
-}
-
-void cv_flow_wait(struct cv_end *from, struct cv_waiter *w)
-{
-	struct cv_end *to = cv_end_other(from);
-	if (to->session)
-		cv_list_append(&to->session->waiters, &w->list);
-	else
-		to->edge->ops->wait(to->edge, to, w);
-}
-
-void cv_flow_close(struct cv_node *n, struct cv_flow *f,
-	const struct cv_end *but, enum cv_reset why, cv_time now)
-{
-	for (int i = 0; i < 2; i++) {
-		struct cv_end *e = &f->end[i];
-		if (e->edge)
-			e->edge->ops->close(e->edge, e, why);
-		else if (e->session && e != but &&
-			 (i == 0 || f->state == CV_FLOW_OPEN ||
-				 f->epoch == e->session->epoch))
-			cv_session_control(e->session,
-				&(struct cv_frame){ .type = CV_FRAME_RESET,
-					.flow = e->id,
-					.value = why },
-				now);
-	}
-	cv_session_disown(f);
-	cv_flow_free(&n->flows, f);
-}
-
-void cv_node_close_edge(struct cv_node *n, struct cv_edge *edge,
-	bool (*gone)(struct cv_edge *, struct cv_end *), cv_time now)
-{
-	struct cv_list *const all[] = { &n->flows.lru, &n->flows.standing,
-		&n->flows.kept },
-			      *next;
-	for (unsigned i = 0; i < CV_COUNT(all); i++) {
-		for (struct cv_list *l = all[i]->next; l != all[i]; l = next) {
-			struct cv_flow *f =
-				CV_CONTAINER(l, struct cv_flow, lru);
-			struct cv_end *e = &f->end[f->end[0].edge != edge];
-			next = l->next;
-			if (e->edge == edge && (!gone || gone(edge, e)))
-				cv_flow_close(n, f, NULL, CV_RESET_DONE, now);
-		}
-	}
-}
-
-void cv_flow_opened(struct cv_node *n, struct cv_end *e, cv_time now)
-{
-	struct cv_end *peer = cv_end_other(e);
-	(void)n;
-	cv_end_flow(e)->state = CV_FLOW_OPEN;
-	if (peer->session)
-		cv_session_control(peer->session,
-			&(struct cv_frame){
-				.type = CV_FRAME_OPENED, .flow = peer->id },
-			now);
-}
-
-void cv_flow_refused(struct cv_node *n, struct cv_end *e, int err, cv_time now)
-{
-	e->edge = NULL; /* it never opened there */
-	cv_flow_close(n, cv_end_flow(e), NULL, cv_reset_of(err), now);
-}
-
-void cv_flow_pin(struct cv_node *n, struct cv_flow *f)
-{
-	struct cv_session *ours = f->end[1].session;
-	struct cv_session *s = ours ? ours : f->end[0].session;
-	cv_flow_keep(&n->flows, f);
-	if (s)
-		cv_list_prepend(&s->flows, &f->peers);
-	if (ours)
-		cv_session_open(ours, &f->end[1]);
 }

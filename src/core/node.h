@@ -17,6 +17,8 @@ struct cv_node {
 	struct cv_flows flows;
 	struct cv_htab by_index, by_hello, by_pub;
 	struct cv_list sessions, links, dirty_links, dirty_edges;
+	struct cv_list hungry;  /* waiters whose stream had no memory */
+	struct cv_bufq spent;   /* received bytes that edges still write from */
 	struct cv_list resumed; /* waiters whose session takes more */
 	struct cv_list orphans; /* flows to be closed, a few in each tick */
 	size_t nsessions;
@@ -34,8 +36,10 @@ struct cv_node {
 	/* state */
 	struct cv_cookies cookies;
 	uint64_t instance;
-	uint64_t key[2]; /* of the hash tables */
-	bool draining;
+	uint64_t forgotten; /* temporary sessions */
+	uint64_t key[2];    /* of the hash tables */
+	bool stopping;      /* no new flow; those there are go on ... */
+	bool draining;      /* ... and now end */
 	size_t backlog; /* ends on edges with datagrams still to be written */
 	size_t foreign; /* connections in foreign framings */
 	struct cv_timer trim; /* set while the pool holds spare buffers */
@@ -112,8 +116,37 @@ void cv_node_reap(struct cv_node *, size_t max, cv_time now);
 cv_time cv_node_deadline(const struct cv_node *);
 void cv_node_tick(struct cv_node *, cv_time now);
 
+/**
+ * struct cv_train - packets of equal size for one address
+ * @buf:	the packets, one behind the other; the caller's to free
+ * @seg:	bytes of each but the last, which may be shorter
+ * @probe:	one packet that may be too large: cv_node_too_big() if so
+ */
+struct cv_train {
+	struct cv_buf *buf;
+	uint32_t seg;
+	struct cv_addr to, from;
+	bool probe;
+};
+
+/**
+ * cv_node_output_train() - Pull the next packets for a datagram link
+ * Return: false if there is nothing to send now
+ */
+bool cv_node_output_train(
+	struct cv_node *, struct cv_link *, struct cv_train *, cv_time now);
+
+/** cv_node_too_big() - the system refused a packet of @size bytes (EMSGSIZE) */
+void cv_node_too_big(
+	struct cv_node *, struct cv_link *, size_t size, cv_time now);
+
+/** cv_node_moved() - addresses or routes of this machine have changed: every
+ * peer dialled by datagrams is told at once where we are now */
+void cv_node_moved(struct cv_node *, cv_time now);
+
 /** struct cv_opening - who wants a flow, and where to */
 struct cv_opening {
+	enum cv_kind kind; /* 0: DGRAM */
 	struct cv_edge *edge;
 	struct cv_addr src, dst;    /* the client, the address it asked */
 	struct cv_session *session; /* that carries it, or ... */
@@ -147,6 +180,26 @@ void cv_flow_pin(struct cv_node *, struct cv_flow *);
 int cv_flow_send(struct cv_node *, struct cv_end *from,
 	const struct cv_frame *train, cv_time now);
 
+/**
+ * cv_flow_room() - STREAM: where to put bytes that come from this end
+ * @len:	in: how many at most; out: how many have room
+ * Return: NULL if there is no room now: ops->resume will be called
+ */
+uint8_t *cv_flow_room(struct cv_node *, struct cv_end *from, size_t *len);
+
+/** cv_flow_wrote() - @len bytes were put there; call after every cv_flow_room()
+ * that did not return NULL, 0 if there were none */
+void cv_flow_wrote(
+	struct cv_node *, struct cv_end *from, size_t len, cv_time now);
+
+/** cv_flow_finish() - STREAM: no more bytes will come from this end */
+void cv_flow_finish(struct cv_node *, struct cv_end *from, cv_time now);
+
+/** cv_flow_took() - STREAM: this end has used up @len bytes that ops->stream
+ * gave it; with the last of them and the stream's end, that it needs the flow
+ * no more if it has finished too */
+void cv_flow_took(struct cv_node *, struct cv_end *to, size_t len, cv_time now);
+
 /** cv_flow_wait() - after cv_flow_send() returned 1: tell @w when to go on */
 void cv_flow_wait(struct cv_end *from, struct cv_waiter *w);
 
@@ -161,12 +214,17 @@ void cv_flow_close(struct cv_node *, struct cv_flow *, const struct cv_end *but,
 void cv_flow_opened(struct cv_node *, struct cv_end *, cv_time now);
 void cv_flow_refused(struct cv_node *, struct cv_end *, int err, cv_time now);
 
+/** cv_flow_refused_why() - the same, with a reason that is no error of ours */
+void cv_flow_refused_why(
+	struct cv_node *, struct cv_end *, enum cv_reset why, cv_time now);
+
 /** cv_node_dirty() - @link has something to send, unless it is blocked */
 void cv_node_dirty(struct cv_node *, struct cv_link *);
 
-/** cv_node_out() - the edge behind which a peer's @target lies, or NULL */
-struct cv_edge *cv_node_out(
-	const struct cv_node *, const char *target, size_t len);
+/** cv_node_out() - the edge behind which a peer's @target lies, or NULL; the
+ * first for that kind if no scheme says more */
+struct cv_edge *cv_node_out(const struct cv_node *, enum cv_kind kind,
+	const char *target, size_t len);
 
 /**
  * cv_node_close_edge() - End flows that have an end on the edge

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "core/node.h"
+#include "core/transport.h"
 
 unsigned cv_path_number(const struct cv_path *p)
 {
@@ -19,6 +20,21 @@ struct cv_path *cv_path_next(struct cv_session *s, struct cv_path *p)
 const struct cv_path *cv_path_shown(const struct cv_session *s)
 {
 	return s->turn ? s->turn : &s->path[s->places ? s->places - 1 : 0];
+}
+
+struct cv_path *cv_path_on(struct cv_session *s, const struct cv_link *link)
+{
+	struct cv_path *p = NULL;
+	while ((p = cv_path_next(s, p))) {
+		if (p->link == link || p->link->port == link)
+			break;
+	}
+	return p;
+}
+
+bool cv_path_datagram(const struct cv_path *p)
+{
+	return !(p->link->ops->flags & CV_LINK_RELIABLE);
 }
 
 static struct cv_path *another(struct cv_session *s, const struct cv_path *but)
@@ -45,9 +61,11 @@ void cv_path_clear(struct cv_path *p)
 	cv_bufq_clear(&p->ctl, &s->node->pool);
 	s->ready -= p->ready;
 	s->links--;
-	if (!s->ready)
+	if (!s->ready && !s->transport)
 		cv_bufq_clear(&s->ctl, &s->node->pool);
 	cv_session_new_epoch(s);
+	if (s->transport)
+		cv_transport_link_lost(s->transport, p, s->rx_at);
 	p->link->path = NULL;
 	*p = (struct cv_path){ .failures = p->failures };
 	while (s->places && !s->path[s->places - 1].link)
@@ -107,6 +125,10 @@ void cv_path_control(struct cv_path *p, const struct cv_frame *f)
 	}
 	cv_bufq_grew(&p->ctl, b, cv_frame_put(cv_buf_end(b), f));
 	cv_node_dirty(node, p->link);
+	/* it waits for no window: what opens that may depend on it */
+	struct cv_transport *t = p->link->session->transport;
+	if (t && t->path == p && !t->probes)
+		t->probes = 1;
 }
 
 void cv_path_greet(struct cv_path *p, cv_time now)

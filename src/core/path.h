@@ -22,6 +22,7 @@
 #include "core/frame.h"
 #include "core/late.h"
 #include "core/link.h"
+#include "core/roam.h"
 
 struct cv_path {
 	struct cv_link *link; /* NULL: the place is free */
@@ -33,10 +34,11 @@ struct cv_path {
 	cv_time ping_at; /* unanswered since, or 0 */
 	cv_time rtt;     /* of the last PING, 0: unknown */
 	struct cv_gauge gauge;
-	cv_time gauged;    /* when */
-	uint64_t used;     /* the session's count of packets when it had one */
-	unsigned failures; /* links in a row that never became ready: this
-			      outlives them */
+	cv_time gauged; /* when */
+	uint64_t used;  /* the session's count of packets when it had one */
+	struct cv_roam roam; /* datagram links: the peer's address */
+	unsigned failures;   /* links in a row that never became ready: this
+				outlives them */
 };
 
 /** cv_path_number() - of its place */
@@ -65,6 +67,13 @@ void cv_path_control(struct cv_path *, const struct cv_frame *);
 /** cv_path_greet() - the first packet of a dialled link: LINK, if there may be
  * several, and a PING */
 void cv_path_greet(struct cv_path *, cv_time now);
+
+/** cv_path_on() - the path of @s on @link, or on the port that @link is; or
+ * NULL */
+struct cv_path *cv_path_on(struct cv_session *s, const struct cv_link *link);
+
+/** cv_path_datagram() - it is no byte stream */
+bool cv_path_datagram(const struct cv_path *);
 
 /** cv_path_turn() - whose turn it is: choose; NULL: no link is ready */
 struct cv_path *cv_path_turn(struct cv_session *, cv_time now);

@@ -71,7 +71,7 @@ static int parse_host(char *s, struct cv_allow *a, const char **why)
 			return CULVERT_ESYNTAX;
 		}
 	} else if (*rest) {
-		*why = "expected udp://host[/bits][:port]";
+		*why = "expected udp:// or tcp:// and host[/bits][:port]";
 		return CULVERT_ESYNTAX;
 	}
 	if (!*host || !strcmp(host, "*")) {
@@ -91,6 +91,21 @@ static int parse_host(char *s, struct cv_allow *a, const char **why)
 	return 0;
 }
 
+static int parse_option(const char *opt, struct cv_allow *a, const char **why)
+{
+	bool streams = !strcmp(a->scheme, "tcp");
+	if (streams && !strcmp(opt, "proxy=v2")) {
+		a->proxy = true;
+		return 0;
+	}
+	if (!streams && !strncmp(opt, "bind=", 5) &&
+		!cv_hostport_parse(opt + 5, &a->bind))
+		return 0;
+	*why = streams ? "the only option is ?proxy=v2"
+		       : "the only option is ?bind=address:port";
+	return CULVERT_ESYNTAX;
+}
+
 int cv_allow_parse(struct cv_allow *a, const char *text, const char **why)
 {
 	char copy[CV_URL_TEXT];
@@ -102,26 +117,21 @@ int cv_allow_parse(struct cv_allow *a, const char *text, const char **why)
 	strcpy(copy, text);
 	char *host = strstr(copy, "://");
 	if (!host || (size_t)(host - copy) >= sizeof a->scheme) {
-		*why = "no scheme such as udp://";
+		*why = "no scheme such as udp:// or tcp://";
 		return CULVERT_ESYNTAX;
 	}
 	*host = '\0';
 	host += 3;
 	strcpy(a->scheme, copy);
-	if (strcmp(a->scheme, "udp")) {
-		*why = "only udp:// targets are known";
+	if (strcmp(a->scheme, "udp") && strcmp(a->scheme, "tcp")) {
+		*why = "only udp:// and tcp:// targets are known";
 		return CULVERT_ESYNTAX;
 	}
 	char *opt = strchr(host, '?');
-	if (opt) {
+	if (opt)
 		*opt++ = '\0';
-		if (strncmp(opt, "bind=", 5) ||
-			cv_hostport_parse(opt + 5, &a->bind)) {
-			*why = "the only option is ?bind=address:port";
-			return CULVERT_ESYNTAX;
-		}
-	}
-	return parse_host(host, a, why);
+	return opt && parse_option(opt, a, why) ? CULVERT_ESYNTAX
+						: parse_host(host, a, why);
 }
 
 int cv_policy_add(struct cv_policy *p, const char *text, const char **why)
@@ -173,6 +183,16 @@ bool cv_policy_allows(const struct cv_policy *p, const struct cv_url *u,
 		       (!bind || !bind->port || bind->port >= UNPRIVILEGED);
 	for (unsigned i = 0; i < p->rules; i++) {
 		if (matches(&p->rule[i], u, addr, bind))
+			return true;
+	}
+	return false;
+}
+
+bool cv_policy_proxy(const struct cv_policy *p, const struct cv_url *u,
+	const struct cv_addr *addr)
+{
+	for (unsigned i = 0; i < p->rules; i++) {
+		if (p->rule[i].proxy && matches(&p->rule[i], u, addr, NULL))
 			return true;
 	}
 	return false;

@@ -3,7 +3,7 @@
  * policy.h - which targets peers may reach
  *
  *	udp://10.0.0.0/8:1000-2000   udp://[fd00::]/8   udp://dns.example:53
- *	udp://10.1.1.2:5001?bind=10.1.1.1:53
+ *	udp://10.1.1.2:5001?bind=10.1.1.1:53   tcp://127.0.0.1:80?proxy=v2
  *
  * A star stands for every host, or every port.
  *
@@ -23,6 +23,7 @@ struct cv_allow {
 	bool any;             /* every host */
 	uint16_t first, last; /* ports */
 	struct cv_addr bind;  /* family NONE: none named */
+	bool proxy;           /* ?proxy=v2: it wants to know its clients */
 };
 
 struct cv_policy {
@@ -44,5 +45,9 @@ void cv_policy_clear(struct cv_policy *);
  */
 bool cv_policy_allows(const struct cv_policy *, const struct cv_url *,
 	const struct cv_addr *addr, const struct cv_addr *bind);
+
+/** cv_policy_proxy() - does a rule that allows this say ?proxy=v2? */
+bool cv_policy_proxy(const struct cv_policy *, const struct cv_url *,
+	const struct cv_addr *addr);
 
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "core/node.h"
+#include "core/transport.h"
 
 #include <string.h>
 
@@ -9,7 +10,7 @@ struct cv_session *cv_session_new(
 	struct cv_node *node, const uint8_t pub[CV_KEY], bool plain)
 {
 	if (node->nsessions >= CV_SESSIONS_MAX ||
-		cv_timers_reserve(&node->timers, node->nsessions + 2))
+		cv_timers_reserve(&node->timers, 2 * node->nsessions + 3))
 		return NULL;
 	struct cv_session *s = node->env.alloc(node->env.user, sizeof *s);
 	if (!s)
@@ -19,6 +20,7 @@ struct cv_session *cv_session_new(
 	memcpy(s->pub, pub, CV_KEY);
 	s->timer.fire = on_timer;
 	s->epoch = 1;
+	s->hs_wait = CV_HELLO_WAIT;
 	s->allowed = CV_LINKS_SESSION;
 	s->next_id = 1;
 	cv_list_init(&s->flows);
@@ -50,6 +52,7 @@ void cv_session_drop_queue(struct cv_session *s, enum cv_drop why)
 void cv_session_free(struct cv_session *s)
 {
 	struct cv_node *node = s->node;
+	node->forgotten += s->temporary;
 	while (!cv_list_empty(&s->flows)) {
 		struct cv_flow *f =
 			CV_CONTAINER(s->flows.next, struct cv_flow, peers);
@@ -57,6 +60,7 @@ void cv_session_free(struct cv_session *s)
 	}
 	while (!cv_list_empty(&s->waiters))
 		cv_list_append(&node->resumed, s->waiters.next);
+	cv_transport_free(s->transport);
 	cv_handshake_stop(s);
 	cv_keys_drop(s, &s->cur);
 	cv_keys_drop(s, &s->prev);
@@ -171,6 +175,17 @@ static void begin_waiting(struct cv_session *s, cv_time now)
 	}
 }
 
+/* streams that wait to be opened, or to go on */
+void cv_session_wake_streams(struct cv_session *s, cv_time now)
+{
+	for (struct cv_list *l = s->flows.next; s->transport && l != &s->flows;
+		l = l->next) {
+		struct cv_flow *f = CV_CONTAINER(l, struct cv_flow, peers);
+		if (f->stream)
+			cv_stream_wake(f->stream, now);
+	}
+}
+
 /* the keys work on this link */
 void cv_session_ready(struct cv_session *s, struct cv_path *p, cv_time now)
 {
@@ -184,8 +199,11 @@ void cv_session_ready(struct cv_session *s, struct cv_path *p, cv_time now)
 	if (news)
 		changed(s);
 	p->joining = s->doubt = false;
+	if (cv_path_datagram(p) && cv_transport_get(s))
+		cv_transport_path(s->transport, p, now);
 	begin_waiting(s, now);
 	cv_session_open_pinned(s);
+	cv_session_wake_streams(s, now);
 	cv_session_wake(s, now);
 	cv_node_dirty(s->node, p->link);
 	cv_session_want(s, now);
@@ -299,22 +317,55 @@ static cv_time patience(const struct cv_session *s)
 	return s->temporary ? CV_HANDSHAKE_TIMEOUT : CV_FLOW_IDLE;
 }
 
+/* a flow that the peer's absence must not keep for ever */
+static struct cv_flow *left_alone(const struct cv_session *s)
+{
+	for (struct cv_list *l = s->flows.next;
+		s->transport && !s->links && l != &s->flows; l = l->next) {
+		struct cv_flow *f = CV_CONTAINER(l, struct cv_flow, peers);
+		if (f->stream)
+			return f;
+	}
+	return NULL;
+}
+
+/* how long an answer to the initiation under way may take */
+static cv_time hello_wait(const struct cv_session *s)
+{
+	return cv_path_datagram(s->hs_path) ? s->hs_wait : CV_HANDSHAKE_TIMEOUT;
+}
+
 /* when new keys are asked for, or asked for again */
 static cv_time rekey_at(const struct cv_session *s)
 {
+	if (s->hs_sent && s->hs_sent + hello_wait(s) > s->hs_retry)
+		return s->hs_sent + hello_wait(s);
 	if (s->hs_sent)
-		return s->hs_sent + CV_HANDSHAKE_TIMEOUT;
-	if (!s->cur || s->cur->number >= CV_REKEY_AFTER_MESSAGES)
+		return s->hs_retry;
+	if (!s->cur || s->number - s->cur->first >= CV_REKEY_AFTER_MESSAGES)
 		return s->hs_retry;
 	cv_time t = s->cur->born + CV_REKEY_AFTER_TIME;
 	return t > s->hs_retry ? t : s->hs_retry;
+}
+
+/* on a datagram link it may be the initiation that was lost, or for which
+   there was no memory */
+static struct cv_path *asks_anew(struct cv_session *s)
+{
+	struct cv_path *p = s->hs_path;
+	while (!s->hs_path && (p = cv_path_next(s, p)) &&
+		!(p->link->dialled && cv_path_datagram(p)))
+		;
+	return p && cv_path_datagram(p) ? p : NULL;
 }
 
 /* the one to ask for new keys over, or NULL */
 static struct cv_path *asks(struct cv_session *s)
 {
 	struct cv_path *p = s->turn;
-	if (!p || p->link->dialled)
+	if (!p)
+		return asks_anew(s);
+	if (p->link->dialled)
 		return p;
 	for (p = NULL; (p = cv_path_next(s, p));) {
 		if (p->ready && p->link->dialled)
@@ -332,6 +383,8 @@ static cv_time silent_at(const struct cv_session *s, const struct cv_path *p)
 		return p->ping_at + CV_HANDSHAKE_TIMEOUT;
 	if (s->hs_path && s->hs_path != p)
 		return CV_NEVER;
+	if (cv_path_datagram(p))
+		return p->link->up + CV_DEAD;
 	return s->hs_sent + CV_HANDSHAKE_TIMEOUT;
 }
 
@@ -350,7 +403,7 @@ void cv_session_schedule(struct cv_session *s, cv_time now)
 		t = cv_earlier(t, rekey_at(s));
 	if (s->temporary && !s->links)
 		t = cv_earlier(t, s->rx_at + CV_FLOW_IDLE);
-	if (their_pinned(s))
+	if (their_pinned(s) || left_alone(s))
 		t = cv_earlier(t, s->rx_at + patience(s));
 	struct cv_keys *const keys[] = { s->cur, s->prev, s->next };
 	for (unsigned i = 0; i < CV_COUNT(keys); i++)
@@ -368,14 +421,37 @@ static void check_alive(struct cv_session *s, struct cv_path *p, cv_time now)
 	if (now < silent_at(s, p))
 		return;
 	if (!p->ready) {
-		link->ops->close(link, "no answer to the handshake within 5 s");
+		link->ops->close(link, "no answer to the handshake");
 	} else if (p->ping_at) {
 		link->ops->close(link, "the peer fell silent");
 	} else {
 		p->ping_at = now;
+		if (s->transport)
+			cv_flights_idle(&s->transport->flights);
 		cv_path_control(p, &(struct cv_frame){ .type = CV_FRAME_PING,
 					   .value = now });
 	}
+}
+
+static void ask_again(struct cv_session *s, struct cv_path *p, cv_time now)
+{
+	if (s->hs_sent)
+		s->hs_wait = cv_earlier(2 * s->hs_wait, CV_HELLO_WAIT_MAX);
+	if (cv_handshake_start(s, p, now))
+		s->hs_retry = now + CV_SEC(1);
+}
+
+/* nothing is acknowledged any more: the peer may have lost the keys */
+void cv_session_doubt(struct cv_session *s, cv_time now)
+{
+	struct cv_path *p = s->turn;
+	if (!p || !p->link->dialled || s->hs_sent)
+		return;
+	/* it knew us just now, and is yet to be told which keys are in use */
+	if (s->cur && now - s->cur->born < CV_LINK_YOUNG)
+		return;
+	ask_again(s, p, now);
+	cv_session_schedule(s, now);
 }
 
 static void on_timer(struct cv_timer *t, cv_time now)
@@ -390,9 +466,11 @@ static void on_timer(struct cv_timer *t, cv_time now)
 		if (*keys[i] && now - (*keys[i])->born >= CV_REJECT_AFTER_TIME)
 			cv_keys_drop(s, keys[i]);
 	p = asks(s);
-	if (p && now >= rekey_at(s) && cv_handshake_start(s, p, now))
-		s->hs_retry = now + CV_SEC(1);
+	if (p && now >= rekey_at(s))
+		ask_again(s, p, now);
 	struct cv_flow *f;
+	while (now - s->rx_at >= patience(s) && (f = left_alone(s)))
+		cv_flow_close(s->node, f, NULL, CV_RESET_TIMEOUT, now);
 	while (now - s->rx_at >= patience(s) && (f = their_pinned(s)))
 		cv_flow_close(s->node, f, NULL, CV_RESET_DONE, now);
 	if (s->temporary && !s->links && now - s->rx_at >= CV_FLOW_IDLE) {

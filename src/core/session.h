@@ -29,13 +29,16 @@
 #include "core/wire.h"
 
 struct cv_node;
+struct cv_train;
+struct cv_transport;
 
 struct cv_keys {
 	struct cv_hnode by_index;
 	struct cv_session *session;
 	uint64_t index, remote;  /* ours, the peer's */
 	struct cv_aead *tx, *rx; /* NULL: plain */
-	uint64_t number;         /* of the next packet */
+	uint64_t first;          /* number that we began with */
+	struct cv_addr from;     /* where the initiation came from */
 	struct cv_replay replay;
 	struct cv_hello hello; /* the peer's */
 	cv_time born;
@@ -50,7 +53,8 @@ struct cv_agreed {
 	uint64_t index, remote; /* ours, the peer's */
 	struct cv_hello hello;  /* the peer's */
 	bool initiator;
-	bool fresh; /* on a link that the session did not have */
+	bool fresh;          /* on a link that the session did not have */
+	struct cv_addr from; /* where the initiation came from */
 };
 
 struct cv_session {
@@ -62,6 +66,7 @@ struct cv_session {
 	bool plain, temporary; /* temporary: not from the configuration */
 	bool dials;
 	unsigned allowed; /* links at a time */
+	unsigned cc;      /* enum cv_cc_kind */
 	void *dialer;     /* the shell's, and ... */
 	unsigned rule;    /* ... which of its rules made the session */
 
@@ -72,6 +77,7 @@ struct cv_session {
 	uint64_t hs_index;
 	cv_time hs_sent;      /* 0: none under way */
 	cv_time hs_retry;     /* there was no memory for one: not before this */
+	cv_time hs_wait;      /* for the answer, on a datagram link */
 	struct cv_buf *hello; /* handshake packet to send, or NULL */
 	uint8_t mac1[CV_MAC]; /* of the last one we sent */
 	uint8_t cookie[CV_MAC];
@@ -97,8 +103,12 @@ struct cv_session {
 	struct cv_list flows;
 	size_t nflows;
 	struct cv_list waiters;
-	uint64_t instance; /* the peer's, 0: never heard of it */
+	uint64_t forgotten; /* temporary: added to our instance, because what
+			       there was with this peer may be forgotten */
+	uint64_t instance;  /* the peer's, 0: never heard of it */
 	uint64_t next_id;
+	uint64_t number; /* of the next packet, whatever its keys */
+	struct cv_transport *transport; /* or NULL */
 	uint32_t epoch; /* rises when OPENs under way may be lost */
 	cv_time rx_at;
 
@@ -119,8 +129,10 @@ void cv_session_ready(struct cv_session *, struct cv_path *, cv_time now);
 unsigned cv_session_wants(const struct cv_session *);
 void cv_session_wake(struct cv_session *, cv_time now);
 void cv_session_open_pinned(struct cv_session *);
+void cv_session_wake_streams(struct cv_session *, cv_time now);
 void cv_session_schedule(struct cv_session *, cv_time now);
 void cv_session_want(struct cv_session *, cv_time now);
+void cv_session_doubt(struct cv_session *, cv_time now);
 void cv_session_drop(struct cv_session *, enum cv_drop, uint64_t n);
 void cv_session_drop_queue(struct cv_session *, enum cv_drop);
 void cv_session_new_epoch(struct cv_session *);
@@ -144,18 +156,26 @@ int cv_handshake_cookie(struct cv_node *, struct cv_link *, const uint8_t *p,
 	size_t len, cv_time now);
 
 /* session_rx.c: frames in */
-int cv_session_input(struct cv_keys *, struct cv_link *, uint8_t *p, size_t len,
-	cv_time now);
+struct cv_packet {
+	uint64_t number;
+	uint8_t *p; /* frames */
+	size_t len;
+	bool newest; /* no higher number came in before */
+};
+int cv_session_input(struct cv_keys *, struct cv_link *,
+	const struct cv_packet *, cv_time now);
 
 /* session_tx.c: frames out */
 void cv_session_control(
 	struct cv_session *, const struct cv_frame *, cv_time now);
 int cv_session_open(struct cv_session *, struct cv_end *);
+size_t cv_session_seal(struct cv_session *, uint8_t *p, size_t len);
 int cv_session_dgram(struct cv_session *, struct cv_end *,
 	const struct cv_frame *train, cv_time now);
 void cv_session_goodbye(struct cv_session *);
 bool cv_session_drained(struct cv_session *);
 struct cv_buf *cv_session_output(struct cv_path *, cv_time now);
+bool cv_session_train(struct cv_path *, struct cv_train *, cv_time now);
 void cv_session_expire(struct cv_session *, cv_time now);
 
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "core/node.h"
+#include "core/transport.h"
 
 #include <string.h>
 
@@ -12,12 +13,63 @@ static void reset(
 		now);
 }
 
+/* one that the peer had opened and that is over; DGRAM ones may come again */
+static bool closed(struct cv_session *s, uint64_t id)
+{
+	if (id & 1) /* it was ours, if there ever was one */
+		return id < s->next_id << 1;
+	return s->transport && cv_ranges_has(&s->transport->opened, id >> 1);
+}
+
+static void note_opened(struct cv_session *s, uint64_t id)
+{
+	if (s->transport)
+		cv_ranges_cover(&s->transport->opened, &s->node->env, id >> 1,
+			(id >> 1) + 1, CV_OPENED_RANGES);
+}
+
+/* the flow that a peer asks for, its end here still to be opened */
+static struct cv_flow *new_flow(struct cv_session *s, const struct cv_frame *f,
+	struct cv_edge *out, cv_time now)
+{
+	struct cv_node *node = s->node;
+	/* a peer is one source, whatever addresses it comes from */
+	struct cv_addr source = { .family = CV_AF_NONE };
+	memcpy(source.ip, s->pub, sizeof source.ip);
+	struct cv_flow *flow =
+		cv_node_flow(node, (enum cv_kind)f->kind, &source, now);
+	if (!flow)
+		return NULL;
+	cv_flow_set_id(&node->flows, flow, 0, s, f->flow ^ 1);
+	cv_session_own(s, flow);
+	if (f->kind == CV_KIND_STREAM) {
+		cv_flow_stand(&node->flows, flow);
+		if (cv_stream_new(flow, &flow->end[0])) {
+			cv_session_disown(flow);
+			cv_flow_free(&node->flows, flow);
+			return NULL;
+		}
+	}
+	note_opened(s, f->flow);
+	flow->end[1].edge = out;
+	return flow;
+}
+
+static bool possible(const struct cv_frame *f, const struct cv_edge *out)
+{
+	if (f->flow & 1 || !out)
+		return false;
+	return f->kind == CV_KIND_DGRAM ||
+	       (f->kind == CV_KIND_STREAM && out->ops->stream);
+}
+
 static void on_open(struct cv_session *s, struct cv_frame *f, cv_time now)
 {
 	struct cv_node *node = s->node;
 	uint64_t id = f->flow ^ 1; /* as we write it */
 	const char *target = (const char *)f->data;
-	struct cv_edge *out = cv_node_out(node, target, f->len);
+	struct cv_edge *out =
+		cv_node_out(node, (enum cv_kind)f->kind, target, f->len);
 	struct cv_flow *flow = cv_flow_find_id(&node->flows, s, id);
 
 	/* sent again over a new link, or with each datagram that waited */
@@ -26,22 +78,19 @@ static void on_open(struct cv_session *s, struct cv_frame *f, cv_time now)
 			cv_flow_opened(node, &flow->end[1], now);
 		return;
 	}
-	if (flow || f->flow & 1 || f->kind != CV_KIND_DGRAM || !out ||
-		node->draining) {
+	if (f->kind == CV_KIND_STREAM && !(f->flow & 1) && closed(s, f->flow))
+		return;
+	if (flow || !possible(f, out) || node->stopping || node->draining) {
+		note_opened(s, f->flow);
 		reset(s, id, CV_RESET_REFUSED, now);
 		return;
 	}
-	/* a peer is one source, whatever addresses it comes from */
-	struct cv_addr source = { .family = CV_AF_NONE };
-	memcpy(source.ip, s->pub, sizeof source.ip);
-	flow = cv_node_flow(node, CV_KIND_DGRAM, &source, now);
+	flow = new_flow(s, f, out, now);
 	if (!flow) {
+		note_opened(s, f->flow);
 		reset(s, id, CV_RESET_LIMIT, now);
 		return;
 	}
-	cv_flow_set_id(&node->flows, flow, 0, s, id);
-	cv_session_own(s, flow);
-	flow->end[1].edge = out;
 	int r = out->ops->open(out, &flow->end[1], target, f->len, now);
 	if (r == CULVERT_EFULL &&
 		cv_node_give_way(node, cv_flows_oldest(&node->flows), now))
@@ -57,14 +106,17 @@ static void on_reset(struct cv_session *s, struct cv_frame *f, cv_time now)
 	struct cv_flow *flow = cv_flow_find_id(&s->node->flows, s, f->flow ^ 1);
 	if (!flow)
 		return;
-	if (f->value == CV_RESET_UNKNOWN && flow->end[1].session == s) {
+	if (f->value == CV_RESET_UNKNOWN && flow->end[1].session == s &&
+		!flow->stream) {
 		flow->state = CV_FLOW_OPENING;
 		flow->epoch = s->epoch - 1;
 		if (flow->pinned)
 			cv_session_open(s, &flow->end[1]);
 		return;
 	}
-	if (flow->end[1].session == s && f->value != CV_RESET_DONE)
+	/* a stream that is broken off is its program's affair */
+	if (flow->end[1].session == s && f->value != CV_RESET_DONE &&
+		f->value != CV_RESET_ABORTED)
 		cv_log(s->node, CULVERT_WARN,
 			"msg=\"peer refused a flow\" peer=%s target=\"%s\" "
 			"reason=%s why=\"%s\"",
@@ -75,9 +127,12 @@ static void on_reset(struct cv_session *s, struct cv_frame *f, cv_time now)
 		now);
 }
 
-static void on_opened(struct cv_session *s, const struct cv_frame *f)
+static void on_opened(
+	struct cv_session *s, const struct cv_frame *f, cv_time now)
 {
 	struct cv_flow *flow = cv_flow_find_id(&s->node->flows, s, f->flow ^ 1);
+	if (!flow && s->transport) /* an OPEN came later than our RESET */
+		reset(s, f->flow ^ 1, CV_RESET_DONE, now);
 	if (!flow || flow->end[1].session != s || flow->state == CV_FLOW_OPEN)
 		return;
 	struct cv_edge *edge = flow->end[0].edge;
@@ -110,11 +165,50 @@ static void on_dgram(
 	cv_flow_send(node, cv_flow_end_in(flow, s), f, now);
 }
 
+/* 0, CULVERT_EPROTO, or another error: it could not be kept */
+static int on_stream(
+	struct cv_session *s, const struct cv_frame *f, cv_time now)
+{
+	struct cv_node *node = s->node;
+	struct cv_flow *flow = cv_flow_find_id(&node->flows, s, f->flow ^ 1);
+	if (!flow) /* its OPEN is still to come, or it is over */
+		return closed(s, f->flow) ? 0 : CULVERT_ESTATE;
+	if (!flow->stream || !flow->stream->transport)
+		return flow->stream ? 0 : CULVERT_EPROTO;
+	flow->rx += flow->end[0].session == s ? 0 : f->len;
+	flow->tx += flow->end[0].session == s ? f->len : 0;
+	cv_flow_touch(&node->flows, flow, now);
+	return cv_stream_input(flow->stream, f, now);
+}
+
+static int on_window(
+	struct cv_session *s, const struct cv_frame *f, cv_time now)
+{
+	struct cv_transport *t = s->transport;
+	struct cv_flow *flow;
+	if (f->value > CV_WINDOW_MAX)
+		return CULVERT_EPROTO;
+	if (!t)
+		return 0;
+	if (f->type == CV_FRAME_WINDOW) {
+		flow = cv_flow_find_id(&s->node->flows, s, f->flow ^ 1);
+		return flow && flow->stream && flow->stream->transport
+			       ? cv_stream_window(flow->stream, f, now)
+			       : 0;
+	}
+	if (f->value > t->tx_window)
+		t->tx_window = f->value;
+	cv_transport_relax(t);
+	return 0;
+}
+
 static void on_control(struct cv_path *p, struct cv_frame *f, cv_time now)
 {
 	struct cv_session *s = p->link->session;
 	switch (f->type) {
 	case CV_FRAME_PING:
+		if (cv_path_datagram(p)) /* an ACK will do */
+			break;
 		f->type = CV_FRAME_PONG;
 		/* behind what was answered before, as far as links have an
 		   order */
@@ -127,11 +221,18 @@ static void on_control(struct cv_path *p, struct cv_frame *f, cv_time now)
 		if (now - f->value < CV_DEAD)
 			p->rtt = now - f->value;
 		break;
+	case CV_FRAME_CHALLENGE:
+		f->type = CV_FRAME_ECHO;
+		cv_path_control(p, f);
+		break;
+	case CV_FRAME_ECHO:
+		cv_roam_answered(p, f->value);
+		break;
 	case CV_FRAME_OPEN:
 		on_open(s, f, now);
 		break;
 	case CV_FRAME_OPENED:
-		on_opened(s, f);
+		on_opened(s, f, now);
 		break;
 	case CV_FRAME_RESET:
 		on_reset(s, f, now);
@@ -193,41 +294,112 @@ static bool too_many(
 	return *opens > CV_PACKET_OPENS || *controls > CV_PACKET_CONTROLS;
 }
 
-int cv_session_input(struct cv_keys *k, struct cv_link *link, uint8_t *p,
-	size_t len, cv_time now)
+/* whether the sender waits to hear that a frame has arrived */
+static bool asks(
+	const struct cv_session *s, const struct cv_path *p, uint8_t type)
+{
+	switch (type) {
+	case CV_FRAME_PADDING:
+	case CV_FRAME_TIME:
+	case CV_FRAME_ACK:
+	case CV_FRAME_CLOSE:
+		return false;
+	case CV_FRAME_OPEN:
+	case CV_FRAME_OPENED:
+	case CV_FRAME_RESET:
+	case CV_FRAME_WINDOW:
+	case CV_FRAME_SESSION_WINDOW:
+	case CV_FRAME_STREAM:
+		return s->transport != NULL;
+	default:
+		return cv_path_datagram(p);
+	}
+}
+
+/* the frames of one packet, as they are worked off */
+struct frames {
+	struct cv_path *path;
+	uint64_t dgrams, limit;
+	unsigned opens, controls;
+	bool late, asks;
+	bool lost; /* something could not be kept: it is to be sent again */
+};
+
+static void take_dgrams(struct frames *w, struct cv_frame *f, cv_time now)
+{
+	struct cv_session *s = w->path->link->session;
+	w->dgrams += cv_frame_count(f);
+	if (w->dgrams > CV_PACKET_DGRAMS)
+		cv_session_drop(s, CV_DROP_FLOOD, cv_frame_count(f));
+	else
+		on_dgram(s, f, w->late, now);
+}
+
+static int take_frame(struct frames *w, struct cv_frame *f, cv_time now)
+{
+	struct cv_session *s = w->path->link->session;
+	int r = 0;
+	if (f->type == CV_FRAME_DGRAM) {
+		take_dgrams(w, f, now);
+	} else if (too_many(f, &w->opens, &w->controls)) {
+		r = CULVERT_EPROTO;
+	} else if (f->type == CV_FRAME_STREAM) {
+		r = on_stream(s, f, now);
+		w->lost |= r < 0;
+		r = r == CULVERT_EPROTO ? r : 0;
+	} else if (f->type == CV_FRAME_ACK) {
+		if (s->transport)
+			r = cv_transport_acked(s->transport, f, now);
+	} else if (f->type == CV_FRAME_WINDOW ||
+		   f->type == CV_FRAME_SESSION_WINDOW) {
+		r = on_window(s, f, now);
+	} else if (f->type == CV_FRAME_TIME) {
+		w->late = w->limit &&
+			  cv_late(&w->path->late, f->time, w->limit, now);
+	} else if (f->type == CV_FRAME_CLOSE) {
+		r = CULVERT_EREFUSED;
+	} else {
+		on_control(w->path, f, now);
+	}
+	w->asks |= asks(s, w->path, f->type);
+	return r;
+}
+
+/* it was wholly taken */
+static void taken(struct frames *w, const struct cv_packet *packet, cv_time now)
+{
+	struct cv_session *s = w->path->link->session;
+	struct cv_transport *t = s->transport;
+	if (!t)
+		return;
+	if (!w->lost)
+		cv_acks_got(&t->acks, packet->number, w->asks,
+			cv_rtt_smoothed(&t->rtt), now);
+	if (t->path == w->path)
+		cv_transport_heard(t, packet->len, now);
+	cv_transport_stir(t, now);
+}
+
+int cv_session_input(struct cv_keys *k, struct cv_link *link,
+	const struct cv_packet *packet, cv_time now)
 {
 	struct cv_session *s = k->session;
-	uint8_t *end = p + len;
-	uint64_t dgrams = 0, limit;
-	unsigned opens = 0, controls = 0;
+	uint8_t *p = packet->p, *end = p + packet->len;
 	struct cv_frame f;
-	bool late = false;
 	uint64_t number = link->path ? 0 : number_of(p, end);
 	int r;
 
 	if (!link->path && !may_join(k, number))
 		return CULVERT_EPROTO;
-	struct cv_path *path = alive(k, link, number, now);
-	s->stats.rx_bytes += len;
-	limit = (uint64_t)k->hello.max_age * CV_LATE_FACTOR;
+	struct frames w = { .path = alive(k, link, number, now) };
+	s->stats.rx_bytes += packet->len;
+	w.limit = (uint64_t)k->hello.max_age * CV_LATE_FACTOR;
 	while ((r = cv_frame_next(&p, end, &f)) > 0) {
-		if (f.type == CV_FRAME_DGRAM) {
-			dgrams += cv_frame_count(&f);
-			if (dgrams > CV_PACKET_DGRAMS)
-				cv_session_drop(
-					s, CV_DROP_FLOOD, cv_frame_count(&f));
-			else
-				on_dgram(s, &f, late, now);
-		} else if (too_many(&f, &opens, &controls)) {
-			return CULVERT_EPROTO;
-		} else if (f.type == CV_FRAME_TIME) {
-			late = limit &&
-			       cv_late(&path->late, f.time, limit, now);
-		} else if (f.type == CV_FRAME_CLOSE) {
-			return CULVERT_EREFUSED;
-		} else {
-			on_control(path, &f, now);
-		}
+		r = take_frame(&w, &f, now);
+		if (r)
+			return r;
 	}
+	if (!r)
+		taken(&w, packet, now);
 	return r;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "core/node.h"
+#include "core/transport.h"
 
 #include <string.h>
 
@@ -19,14 +20,17 @@ static void control_took(struct cv_session *s, struct cv_buf *b, size_t n)
 {
 	cv_bufq_grew(&s->ctl, b, n);
 	b->frames++;
-	cv_node_dirty(s->node, s->turn->link);
+	if (s->turn)
+		cv_node_dirty(s->node, s->turn->link);
 }
 
 void cv_session_control(
 	struct cv_session *s, const struct cv_frame *f, cv_time now)
 {
 	(void)now;
-	struct cv_buf *b = s->ready ? control_room(s, CV_FRAME_SHORT) : NULL;
+	struct cv_buf *b = s->ready || s->transport
+				   ? control_room(s, CV_FRAME_SHORT)
+				   : NULL;
 	if (b)
 		control_took(s, b, cv_frame_put(cv_buf_end(b), f));
 }
@@ -116,8 +120,9 @@ static uint64_t enqueue(struct cv_session *s, struct cv_end *e,
 {
 	bool blocked = s->turn->link->blocked;
 	uint32_t limit = blocked ? CV_CHUNK_BLOCKED : CV_PACKET_MAX;
-	if (s->cur->links > 1 && e->side &&
-		cv_end_flow(e)->state == CV_FLOW_OPENING)
+	/* where packets may overtake each other */
+	bool loose = s->cur->links > 1 || cv_path_datagram(s->turn);
+	if (loose && e->side && cv_end_flow(e)->state == CV_FLOW_OPENING)
 		return enqueue_opening(s, e, train, now);
 	if (cv_session_open(s, e))
 		return cv_frame_count(train);
@@ -180,7 +185,9 @@ bool cv_session_drained(struct cv_session *s)
 		if (p->link->blocked || (p->ready && s->leaving && !p->left))
 			return false;
 	}
-	return !s->ctl.head && !s->txq.q.head;
+	const struct cv_transport *t = s->transport;
+	return !s->ctl.head && !s->txq.q.head &&
+	       !(t && (cv_transport_wants(t) || cv_slice_pending(&t->slice)));
 }
 
 /* a control packet says when it left: the peer's measure of what is late */
@@ -191,26 +198,27 @@ static void stamp(struct cv_buf *b, cv_time now)
 	cv_frame_put_time(cv_buf_data(b), now);
 }
 
-/* header and tag around the frames of a buffer, in place */
-static int seal(struct cv_session *s, struct cv_buf *b)
+/* header and tag around @len bytes of frames, which lie behind the header's
+   place: bytes of the packet, or 0 */
+size_t cv_session_seal(struct cv_session *s, uint8_t *p, size_t len)
 {
 	struct cv_keys *k = s->cur;
-	uint8_t *frames = cv_buf_data(b);
-	uint32_t len = b->len;
-
-	b->off -= CV_DATA_HEAD;
-	uint8_t *p = cv_buf_data(b);
 	cv_head_put(
 		p, k->tx ? CV_PACKET_DATA : CV_PACKET_PLAIN_DATA, k->remote);
-	cv_put64(p + 8, k->number);
-	b->len += CV_DATA_HEAD;
-	if (k->tx) {
-		if (cv_aead_seal(k->tx, k->number, CV_NO_BYTES, frames, len))
-			return CULVERT_ECRYPTO;
-		b->len += CV_TAG;
-	}
-	k->number++;
-	return 0;
+	cv_put64(p + 8, s->number);
+	if (k->tx && cv_aead_seal(k->tx, s->number, CV_NO_BYTES,
+			     p + CV_DATA_HEAD, len))
+		return 0;
+	s->number++;
+	return CV_DATA_HEAD + len + (k->tx ? CV_TAG : 0);
+}
+
+static int seal(struct cv_session *s, struct cv_buf *b)
+{
+	b->off -= CV_DATA_HEAD;
+	size_t n = cv_session_seal(s, cv_buf_data(b), b->len);
+	b->len = (uint32_t)n;
+	return n ? 0 : CULVERT_ECRYPTO;
 }
 
 /* the last packet of a link, once */
@@ -238,8 +246,21 @@ static void pass_turn(struct cv_path *p, const struct cv_buf *b, cv_time now)
 		wake_all(s);
 }
 
-/* what any link may carry */
-static struct cv_buf *take(struct cv_path *p, cv_time now)
+/* streams come last: they wait, datagrams do not */
+static struct cv_buf *take_streams(struct cv_path *p, bool *kept, cv_time now)
+{
+	struct cv_session *s = p->link->session;
+	struct cv_buf *b = s->transport && s->turn == p
+				   ? cv_transport_chunk(s->transport, now)
+				   : NULL;
+	*kept = b != NULL;
+	if (b && s->ready > 1 && cv_path_turn(s, now) != p)
+		cv_node_dirty(s->node, s->turn->link);
+	return b ? b : leave(p);
+}
+
+/* what any link may carry; @kept: it is remembered until acknowledged */
+static struct cv_buf *take(struct cv_path *p, bool *kept, cv_time now)
 {
 	struct cv_session *s = p->link->session;
 	struct cv_buf *b;
@@ -247,11 +268,13 @@ static struct cv_buf *take(struct cv_path *p, cv_time now)
 	if (!s->ctl.head && !s->txq.q.head) {
 		while (!cv_list_empty(&s->waiters))
 			cv_list_append(&s->node->resumed, s->waiters.next);
-		return leave(p);
+		return take_streams(p, kept, now);
 	}
 	if (s->turn != p)
 		return NULL;
 	b = s->bound ? NULL : cv_bufq_pop(&s->ctl);
+	if (b && s->transport)
+		*kept = cv_transport_track(s->transport, b);
 	if (!b)
 		b = cv_txq_take(&s->txq);
 	pass_turn(p, b, now);
@@ -262,6 +285,7 @@ struct cv_buf *cv_session_output(struct cv_path *p, cv_time now)
 {
 	struct cv_session *s = p->link->session;
 	struct cv_buf *b = s->hs_path == p ? s->hello : NULL;
+	bool kept = false;
 	if (b) {
 		s->hello = NULL;
 		return b;
@@ -269,18 +293,71 @@ struct cv_buf *cv_session_output(struct cv_path *p, cv_time now)
 	if (!cv_session_up(s) || !cv_keys_usable(s->cur, now))
 		return NULL;
 	b = cv_bufq_pop(&p->ctl);
+	if (!b && p->ready && s->transport)
+		b = cv_transport_ack(s->transport, now);
 	if (!b && p->ready)
-		b = take(p, now);
+		b = take(p, &kept, now);
 	if (!b)
 		return NULL;
 	if (!b->time)
 		stamp(b, now);
+	uint64_t number = s->number;
 	if (seal(s, b)) {
+		if (kept)
+			cv_transport_spoilt(s->transport, now);
 		cv_session_drop(s, CV_DROP_NO_BUFFER, b->dgrams);
 		cv_buf_free(&s->node->pool, b);
 		return NULL;
 	}
+	if (kept)
+		cv_transport_left(
+			s->transport, number, b->len, cv_path_number(p), now);
 	s->stats.tx_packets++;
 	s->stats.tx_bytes += b->len;
 	return b;
+}
+
+/* that of the path: there may have been no memory when it became ready */
+static struct cv_transport *transport_on(struct cv_path *p, cv_time now)
+{
+	struct cv_session *s = p->link->session;
+	struct cv_transport *t = p->ready ? cv_transport_get(s) : NULL;
+	if (t && !t->path)
+		cv_transport_path(t, p, now);
+	return t && t->path == p ? t : NULL;
+}
+
+/* the same for a datagram link: @hello, or a train */
+bool cv_session_train(struct cv_path *p, struct cv_train *out, cv_time now)
+{
+	struct cv_session *s = p->link->session;
+	struct cv_transport *t;
+	if (s->hs_path == p && s->hello) {
+		*out = (struct cv_train){ .buf = s->hello,
+			.seg = s->hello->len,
+			.to = p->link->remote,
+			.from = p->link->local };
+		s->hello = NULL;
+		return true;
+	}
+	if (!cv_session_up(s) || !cv_keys_usable(s->cur, now) ||
+		(p->left && !p->ctl.head))
+		return false;
+	t = transport_on(p, now);
+	if (!t)
+		return false;
+	if (!s->ctl.head && !s->txq.q.head) {
+		while (!cv_list_empty(&s->waiters))
+			cv_list_append(&s->node->resumed, s->waiters.next);
+		if (s->leaving && !p->left && !cv_transport_wants(t)) {
+			p->left = true;
+			cv_path_control(p,
+				&(struct cv_frame){ .type = CV_FRAME_CLOSE });
+		}
+	}
+	if (!cv_transport_train(t, out, now))
+		return false;
+	s->stats.tx_packets += (out->buf->len + out->seg - 1) / out->seg;
+	s->stats.tx_bytes += out->buf->len;
+	return true;
 }

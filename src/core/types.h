@@ -27,6 +27,7 @@ struct cv_session;
  * @alloc:	zeroed memory or NULL
  * @random:	fill with unpredictable bytes
  * @log:	one line in logfmt, without level and newline
+ * @trace:	what the transport does, a JSON object; or NULL
  * @dial:	open a link to the session's endpoint, soon
  * @state:	a session came up or went down; may be NULL
  * @wall:	wall clock minus monotonic clock, µs since 1970
@@ -36,6 +37,7 @@ struct cv_env {
 	void (*free)(void *user, void *ptr, size_t size);
 	void (*random)(void *user, void *out, size_t len);
 	void (*log)(void *user, enum culvert_log_level, const char *line);
+	void (*trace)(void *user, const char *line);
 	void (*dial)(void *user, struct cv_session *);
 	void (*state)(void *user, struct cv_session *);
 	uint64_t wall;

@@ -2,8 +2,12 @@
 #include "link/dial.h"
 
 #include "core/backoff.h"
+#include "core/cc.h"
 #include "link/link_tcp.h"
+#include "link/link_udp.h"
 #include "loop/connect.h"
+#include "loop/netlink.h"
+#include "loop/resolve.h"
 #include "loop/sock.h"
 
 #include <stdio.h>
@@ -15,6 +19,7 @@
 struct slot {
 	struct cv_dialer *dialer;
 	struct cv_connect *connect; /* under way, or NULL */
+	struct cv_query *query;     /* likewise, of udp:// */
 	struct cv_backoff backoff;
 	ev_timer wait;
 };
@@ -23,6 +28,9 @@ struct cv_dialer {
 	struct cv_loop *loop;
 	struct cv_session *session;
 	struct cv_url url;
+	bool udp;
+	struct cv_port *port; /* of udp://, once there was a link */
+	struct cv_moves moves;
 	char text[CV_URL_HOST + 32]; /* the endpoint, for people */
 	char said[CV_CONNECT_WHY];   /* the last failure that was logged */
 	cv_time said_at;
@@ -47,7 +55,10 @@ static void stop(struct slot *t)
 	ev_timer_stop(t->dialer->loop->ev, &t->wait);
 	if (t->connect)
 		cv_connect_cancel(t->connect);
+	if (t->query)
+		cv_resolve_cancel(t->query);
 	t->connect = NULL;
+	t->query = NULL;
 }
 
 static void begin_in(struct slot *t, cv_time wait)
@@ -107,6 +118,48 @@ static void on_done(void *user, int fd, const char *why)
 	}
 }
 
+/* the same port for every attempt: a peer that knows us stays up meanwhile */
+static int dial_udp(
+	struct slot *t, struct cv_addr *a, unsigned n, char why[CV_SOCK_WHY])
+{
+	struct cv_dialer *d = t->dialer;
+	if (!d->port)
+		d->port = cv_port_new(d->loop, &d->url, why);
+	if (!d->port)
+		return -1;
+	for (unsigned i = 0; i < n; i++)
+		a[i].port = (uint16_t)d->url.port;
+	snprintf(why, CV_SOCK_WHY, "out of memory");
+	return cv_port_dial(d->port, d->session, a, n);
+}
+
+static void on_resolved(
+	void *user, const struct cv_addr *addr, unsigned n, const char *no)
+{
+	struct slot *t = user;
+	struct cv_addr a[CV_PORT_ADDRS];
+	char why[CV_SOCK_WHY];
+	t->query = NULL;
+	if (!n) {
+		failed(t, no);
+		return;
+	}
+	if (n > CV_PORT_ADDRS)
+		n = CV_PORT_ADDRS;
+	memcpy(a, addr, n * sizeof *a);
+	if (dial_udp(t, a, n, why))
+		failed(t, why);
+	else
+		t->dialer->said[0] = '\0';
+}
+
+static void on_moved(struct cv_moves *m)
+{
+	struct cv_dialer *d = CV_CONTAINER(m, struct cv_dialer, moves);
+	if (d->port)
+		cv_port_moved(d->port);
+}
+
 static void on_wait_over(struct ev_loop *ev, ev_timer *w, int events)
 {
 	struct slot *t = w->data;
@@ -116,15 +169,18 @@ static void on_wait_over(struct ev_loop *ev, ev_timer *w, int events)
 	if (!wanted(t))
 		return;
 	cv_backoff_began(&t->backoff, cv_now());
-	t->connect = cv_connect(d->loop, &d->url, on_done, t);
-	if (!t->connect)
+	if (d->udp)
+		t->query = cv_resolve(d->loop, d->url.host, on_resolved, t);
+	else
+		t->connect = cv_connect(d->loop, &d->url, on_done, t);
+	if (!t->connect && !t->query)
 		failed(t, "out of memory");
 }
 
 static void kick(struct slot *t)
 {
 	struct cv_dialer *d = t->dialer;
-	if (t->connect || !wanted(t))
+	if (t->connect || t->query || !wanted(t))
 		return;
 	cv_time wait = cv_backoff_kicked(
 		&t->backoff, d->session->path[number_of(t)].failures, cv_now());
@@ -139,6 +195,12 @@ void cv_dialer_kick(struct cv_dialer *d)
 		kick(&d->slot[i]);
 }
 
+static enum cv_cc_kind model(const struct cv_dialer *d)
+{
+	const char *cc = cv_url_option(&d->url, "cc");
+	return d->udp && cc && !strcmp(cc, "cubic") ? CV_CC_CUBIC : CV_CC_RATE;
+}
+
 struct cv_dialer *cv_dialer_new(
 	struct cv_loop *l, struct cv_session *s, const struct cv_url *u)
 {
@@ -149,7 +211,8 @@ struct cv_dialer *cv_dialer_new(
 	d->loop = l;
 	d->session = s;
 	cv_url_copy(&d->url, u);
-	snprintf(d->text, sizeof d->text, "tcp://%s%s%s:%ld",
+	d->udp = !strcmp(u->scheme, "udp");
+	snprintf(d->text, sizeof d->text, "%s://%s%s%s:%ld", u->scheme,
 		u->brackets ? "[" : "", u->host, u->brackets ? "]" : "",
 		u->port);
 	for (unsigned i = 0; i < CV_LINKS_SESSION; i++) {
@@ -159,7 +222,11 @@ struct cv_dialer *cv_dialer_new(
 	}
 	s->dials = true;
 	s->allowed = links ? (unsigned)strtoul(links, NULL, 10) : 1;
+	s->cc = model(d);
 	s->dialer = d;
+	d->moves.moved = on_moved;
+	if (d->udp)
+		cv_moves_watch(l, &d->moves);
 	return d;
 }
 
@@ -167,5 +234,8 @@ void cv_dialer_free(struct cv_dialer *d)
 {
 	for (unsigned i = 0; i < CV_LINKS_SESSION; i++)
 		stop(&d->slot[i]);
+	cv_moves_leave(d->loop, &d->moves);
+	if (d->port)
+		cv_port_leave(d->port);
 	free(d);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * dial.h - keep TCP links open to a peer's endpoint
+ * dial.h - keep links open to a peer's endpoint
  *
  * Attempts are connect.h's, the waiting between them is backoff.h's.  Each
  * place of the session has its own; as long as there is no session only the
@@ -15,7 +15,8 @@
 struct cv_dialer;
 
 /**
- * cv_dialer_new() - for @s, to tcp://host:port[?connections=N]; checked
+ * cv_dialer_new() - for @s, to tcp://host:port[?connections=N] or
+ * udp://host:port[?cc=MODEL]; checked
  * Return: NULL if out of memory
  */
 struct cv_dialer *cv_dialer_new(

@@ -208,9 +208,7 @@ static void tune(int fd)
 void cv_conn_start(struct cv_conn *s, struct cv_loop *l, int fd,
 	const struct cv_conn_ops *ops)
 {
-	*s = (struct cv_conn){
-		.ops = ops, .loop = l, .helping = HELPING_MIN
-	};
+	*s = (struct cv_conn){ .ops = ops, .loop = l, .helping = HELPING_MIN };
 	tune(fd);
 	ev_io_init(&s->rx, on_readable, fd, EV_READ);
 	ev_io_init(&s->tx, on_writable, fd, EV_WRITE);

@@ -29,12 +29,14 @@ struct cv_connect {
 	struct cv_proxy *proxy; /* NULL: none */
 	cv_connected *done;
 	void *user;
+	bool (*may)(void *user, const struct cv_addr *); /* NULL: any */
 	struct cv_query *query; /* under way, or NULL */
 	struct cv_addr addr[TRIES];
 	unsigned addrs, next, open;
 	struct try try[TRIES];
 	ev_timer stagger, limit;
 	char why[CV_CONNECT_WHY]; /* the last address to fail did */
+	int error;                /* likewise */
 };
 
 static void stop_try(struct cv_connect *c, struct try *t)
@@ -104,6 +106,7 @@ static void connected(struct cv_connect *c, struct try *t)
 
 static void say(struct cv_connect *c, int error)
 {
+	c->error = error;
 	snprintf(c->why, sizeof c->why, "%s", strerror(error));
 }
 
@@ -112,7 +115,14 @@ static int start(struct cv_connect *c, const struct cv_addr *to)
 {
 	struct sockaddr_storage ss;
 	socklen_t len = cv_sock_addr(to, &ss);
+	if (c->may && !c->may(c->user, to)) {
+		say(c, EACCES);
+		return -1;
+	}
+	errno = 0;
 	int fd = cv_sock_stream(c->loop, to, c->url, c->why);
+	if (fd < 0)
+		c->error = errno;
 	if (fd < 0 || !connect(fd, (struct sockaddr *)&ss, len) ||
 		errno == EINPROGRESS)
 		return fd;
@@ -177,6 +187,7 @@ static void on_limit(struct ev_loop *ev, ev_timer *w, int events)
 	bool asked = c->proxy && !c->query && !c->open;
 	(void)ev;
 	(void)events;
+	c->error = ETIMEDOUT;
 	failed(c, asked ? "it did not connect us within 10 s"
 			: "no answer within 10 s");
 }
@@ -231,6 +242,17 @@ struct cv_connect *cv_connect(struct cv_loop *l, const struct cv_url *url,
 	ev_now_update(l->ev);
 	ev_timer_start(l->ev, &c->limit);
 	return c;
+}
+
+void cv_connect_only(
+	struct cv_connect *c, bool (*may)(void *user, const struct cv_addr *))
+{
+	c->may = may;
+}
+
+int cv_connect_error(const struct cv_connect *c)
+{
+	return c->error;
 }
 
 void cv_connect_cancel(struct cv_connect *c)

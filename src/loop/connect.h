@@ -32,6 +32,17 @@ typedef void cv_connected(void *user, int fd, const char *why);
 struct cv_connect *cv_connect(struct cv_loop *, const struct cv_url *url,
 	cv_connected *done, void *user);
 
+/**
+ * cv_connect_only() - Right after cv_connect(): addresses to leave alone
+ * @may:	whether to try this one; with a proxy it is the proxy's
+ */
+void cv_connect_only(
+	struct cv_connect *, bool (*may)(void *user, const struct cv_addr *));
+
+/** cv_connect_error() - From within @done: errno of the failure, EACCES if no
+ * address may be tried, 0 if there is none to try */
+int cv_connect_error(const struct cv_connect *);
+
 /** cv_connect_cancel() - give up; @done is not called any more */
 void cv_connect_cancel(struct cv_connect *);
 

@@ -6,6 +6,9 @@
  * into session queues, packets through the node to edges); then, just before
  * waiting again, every link that has something to send is flushed once.
  *
+ * The event loop waits in whole milliseconds, and trains are paced in
+ * microseconds: deadlines that are near are a timerfd's.
+ *
  * Waking up costs both ends more than a datagram does.  Where datagrams come
  * fast but few at a time the loop sleeps for what is left of CV_BREATH before
  * it waits: as network cards moderate their interrupts.
@@ -17,7 +20,9 @@
 
 #include <ev.h>
 
+struct cv_netlink;
 struct cv_resolver;
+struct cv_udp_io;
 
 enum {
 	CV_RX_AREA = 128 << 10, /* bytes read from a stream at once */
@@ -37,11 +42,15 @@ struct cv_loop {
 	struct cv_node node;
 	ev_prepare prepare;
 	ev_timer timer;
-	cv_time armed; /* what the timer is set to */
+	ev_io alarm;   /* a timerfd, for what is near; its fd -1: none */
+	cv_time armed; /* what the timer or the alarm is set to */
+	bool near;     /* it is the alarm */
 	bool own;      /* the event loop is ours alone */
 	struct cv_breath breath;
 	uint8_t *area; /* CV_RX_AREA + CV_PACKET_MAX, shared by all streams */
 	struct cv_resolver *resolver;
+	struct cv_udp_io *udp;      /* once there is one */
+	struct cv_netlink *netlink; /* while somebody asks: netlink.h */
 	const int *fds; /* listening sockets that exist, while it is made */
 	size_t nfds;
 	bool no_mptcp; /* the kernel has none, which was said */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "loop/show.h"
 
+#include "core/transport.h"
 #include "core/keytext.h"
 
 #include <inttypes.h>
@@ -56,6 +57,27 @@ static void text_traffic(FILE *f, const char *indent, const struct cv_stats *st)
 	text_drops(f, indent, st);
 }
 
+static double lost_share(const struct cv_transport *t)
+{
+	uint64_t all = t->rate.delivered + t->rate.lost;
+	return all ? 100. * (double)t->rate.lost / (double)all : 0.;
+}
+
+/* a datagram path as its transport knows it */
+static void text_path(FILE *f, const struct cv_transport *t)
+{
+	fprintf(f,
+		"  path: round trip %.1f ms, least %.1f ms, lost %.2f %%, "
+		"wrongly %" PRIu64 ",\n"
+		"    rate %.2f Mbit/s, window %" PRIu64
+		" KiB, under way %" PRIu64
+		" KiB, %s,\n    packets of %u bytes, moved %u times\n",
+		(double)t->rtt.smoothed / 1e3, (double)t->rtt.min / 1e3,
+		lost_share(t), t->loss.spurious, (double)t->cc.rate * 8 / 1e6,
+		t->cc.cwnd >> 10, t->flights.inflight >> 10,
+		cv_cc_state(&t->cc), t->pmtud.mtu, t->path->roam.moves);
+}
+
 static void text_session(FILE *f, const struct cv_session *s, cv_time now)
 {
 	char link[CV_ADDRTEXT + 16], key[CULVERT_KEYTEXT];
@@ -71,6 +93,8 @@ static void text_session(FILE *f, const struct cv_session *s, cv_time now)
 	if (p->rtt)
 		fprintf(f, ", round trip: %.1f ms", (double)p->rtt / 1e3);
 	fputc('\n', f);
+	if (s->transport && s->transport->path)
+		text_path(f, s->transport);
 	text_traffic(f, "  ", &s->stats);
 }
 
@@ -136,6 +160,21 @@ static void json_stats(FILE *f, const struct cv_stats *st)
 	fputc('}', f);
 }
 
+static void json_path(FILE *f, const struct cv_transport *t)
+{
+	fprintf(f,
+		"\"path\":{\"rtt_us\":%" PRIu64 ",\"rtt_min_us\":%" PRIu64
+		",\"delivered_bytes\":%" PRIu64 ",\"lost_bytes\":%" PRIu64
+		",\"retransmitted_bytes\":%" PRIu64 ",\"spurious\":%" PRIu64
+		",\"rate_bytes\":%" PRIu64 ",\"window_bytes\":%" PRIu64
+		",\"inflight_bytes\":%" PRIu64
+		",\"state\":\"%s\",\"mtu\":%u,\"moves\":%u},",
+		t->rtt.smoothed, t->rtt.min, t->rate.delivered, t->rate.lost,
+		t->retransmitted, t->loss.spurious, t->cc.rate, t->cc.cwnd,
+		t->flights.inflight, cv_cc_state(&t->cc), t->pmtud.mtu,
+		t->path->roam.moves);
+}
+
 static void json_session(FILE *f, const struct cv_session *s, cv_time now)
 {
 	char key[CULVERT_KEYTEXT], link[CV_ADDRTEXT + 16];
@@ -150,6 +189,8 @@ static void json_session(FILE *f, const struct cv_session *s, cv_time now)
 		",\"flows\":%zu,\"queued_bytes\":%zu,",
 		s->ready, p->link ? (now - p->link->up) / 1000000 : 0, p->rtt,
 		s->nflows, s->txq.q.bytes);
+	if (s->transport && s->transport->path)
+		json_path(f, s->transport);
 	json_stats(f, &s->stats);
 	fputc('}', f);
 }

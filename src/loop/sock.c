@@ -131,19 +131,34 @@ static const struct option {
 	const char *key;
 	bool (*set)(int fd, const char *value, char why[CV_SOCK_WHY]);
 } options[] = {
-	{ "mark", set_mark },
-	{ "interface", set_interface },
-	{ "cc", set_cc },
+	{ "mark", set_mark }, { "interface", set_interface },
+	{ "cc", set_cc }, /* the last: of streams alone */
 };
 
-static bool set_options(int fd, const struct cv_url *u, char why[CV_SOCK_WHY])
+static bool set_options(
+	int fd, int type, const struct cv_url *u, char why[CV_SOCK_WHY])
 {
-	for (unsigned i = 0; i < CV_COUNT(options); i++) {
+	unsigned n = CV_COUNT(options) - (type == SOCK_DGRAM);
+	for (unsigned i = 0; i < n; i++) {
 		const char *value = cv_url_option(u, options[i].key);
 		if (value && !options[i].set(fd, value, why))
 			return false;
 	}
 	return true;
+}
+
+/* @fd, or -1 and @why */
+static int with_options(
+	int fd, int type, const struct cv_url *u, char why[CV_SOCK_WHY])
+{
+	if (fd < 0) {
+		snprintf(why, CV_SOCK_WHY, "%s", strerror(errno));
+		return -1;
+	}
+	if (set_options(fd, type, u, why))
+		return fd;
+	close(fd);
+	return -1;
 }
 
 /* RFC 8684; what it can do, both ends and the path decide */
@@ -168,14 +183,13 @@ int cv_sock_stream(struct cv_loop *l, const struct cv_addr *a,
 	const char *mptcp = cv_url_option(u, "mptcp");
 	int fd = mptcp && !strcmp(mptcp, "yes") ? create_mptcp(l, a)
 						: create(a, SOCK_STREAM, 0);
-	if (fd < 0) {
-		snprintf(why, CV_SOCK_WHY, "%s", strerror(errno));
-		return -1;
-	}
-	if (set_options(fd, u, why))
-		return fd;
-	close(fd);
-	return -1;
+	return with_options(fd, SOCK_STREAM, u, why);
+}
+
+int cv_sock_dgram(
+	const struct cv_addr *a, const struct cv_url *u, char why[CV_SOCK_WHY])
+{
+	return with_options(create(a, SOCK_DGRAM, 0), SOCK_DGRAM, u, why);
 }
 
 static bool is_bound(int fd, const struct cv_addr *at, int type)

@@ -42,6 +42,10 @@ int cv_sock_inherited(const struct cv_loop *, const struct cv_addr *, int type);
 int cv_sock_stream(struct cv_loop *, const struct cv_addr *,
 	const struct cv_url *, char why[CV_SOCK_WHY]);
 
+/** cv_sock_dgram() - a datagram socket, likewise: mark= and interface= */
+int cv_sock_dgram(
+	const struct cv_addr *, const struct cv_url *, char why[CV_SOCK_WHY]);
+
 /** cv_sock_listen() - such a one that listens, or a duplicate of the loop's
  * fds that does so at this address already; -1 and @why, or, if an option is
  * not what is wrong, "" and errno */

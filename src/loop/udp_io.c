@@ -62,15 +62,16 @@ struct cv_udp_io *cv_udp_io_new(struct cv_loop *l)
 	if (!io)
 		return NULL;
 	io->loop = l;
+	l->udp = io;
+	ev_timer_init(&io->drain, on_drain, CV_UDP_DRAIN_MS / 1e3, 0.);
 	io->area = malloc((size_t)CV_UDP_SLOTS * SLOT);
 	if (!io->area) {
-		free(io);
+		cv_udp_io_free(io);
 		return NULL;
 	}
 	io->used = CV_UDP_SLOTS;
 	cv_list_init(&io->all);
 	cv_list_init(&io->paused);
-	ev_timer_init(&io->drain, on_drain, CV_UDP_DRAIN_MS / 1e3, 0.);
 	io->drain.data = io;
 	return io;
 }
@@ -85,16 +86,23 @@ void cv_udp_io_free(struct cv_udp_io *io)
 	if (!io)
 		return;
 	ev_timer_stop(io->loop->ev, &io->drain);
+	if (io->loop->udp == io)
+		io->loop->udp = NULL;
 	free(io->area);
 	free(io);
+}
+
+void cv_udp_gather(int fd)
+{
+	cv_sock_int(fd, IPPROTO_UDP, UDP_GRO, 1);
+	cv_sock_int(fd, SOL_SOCKET, SO_RXQ_OVFL, 1);
 }
 
 static void tune(int fd, const struct cv_addr *a, bool listens)
 {
 	cv_sock_buffer(fd, true, CV_UDP_BUFFER);
 	cv_sock_buffer(fd, false, CV_UDP_BUFFER);
-	cv_sock_int(fd, IPPROTO_UDP, UDP_GRO, 1);
-	cv_sock_int(fd, SOL_SOCKET, SO_RXQ_OVFL, 1);
+	cv_udp_gather(fd);
 	/* fragments rather than loss: whatever came in whole goes on whole */
 	cv_sock_int(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DONT);
 	if (a->family == CV_AF_INET6)
@@ -257,16 +265,10 @@ static void add_source(struct msghdr *h, const struct cv_addr *from)
 	}
 }
 
-static void add(struct cv_udp_io *io, int fd, const struct cv_addr *to,
-	const struct cv_addr *from, const struct cv_frame *f)
+/* everything but the bytes */
+static void address(struct out *o, struct msghdr *h, const struct cv_addr *to,
+	const struct cv_addr *from)
 {
-	if (io->outs == CV_UDP_BATCH)
-		cv_udp_flush(io);
-	struct out *o = &io->out[io->outs];
-	struct msghdr *h = &io->msg[io->outs++].msg_hdr;
-	o->fd = fd;
-	o->seg = f->len > f->seg ? f->seg : 0;
-	o->iov = (struct iovec){ f->data, f->len };
 	*h = (struct msghdr){
 		.msg_iov = &o->iov, .msg_iovlen = 1, .msg_control = o->control
 	};
@@ -285,21 +287,89 @@ static void add(struct cv_udp_io *io, int fd, const struct cv_addr *to,
 		h->msg_control = NULL;
 }
 
+static void add(struct cv_udp_io *io, int fd, const struct cv_addr *to,
+	const struct cv_addr *from, const struct cv_frame *f)
+{
+	if (io->outs == CV_UDP_BATCH)
+		cv_udp_flush(io);
+	struct out *o = &io->out[io->outs];
+	struct msghdr *h = &io->msg[io->outs++].msg_hdr;
+	o->fd = fd;
+	o->seg = f->len > f->seg ? f->seg : 0;
+	o->iov = (struct iovec){ f->data, f->len };
+	address(o, h, to, from);
+}
+
+/* bytes of a train that the kernel takes with one call */
+static uint32_t at_once(uint32_t seg)
+{
+	uint32_t most = CV_DGRAM_MAX;
+	if (seg)
+		most = most / seg * seg;
+	return seg && most > seg * CV_UDP_SEGMENTS ? seg * CV_UDP_SEGMENTS
+						   : most;
+}
+
 void cv_udp_send(struct cv_udp_io *io, int fd, const struct cv_addr *to,
 	const struct cv_addr *from, const struct cv_frame *train)
 {
 	struct cv_frame f = *train;
-	uint32_t left = f.len, most = CV_DGRAM_MAX;
-	if (f.seg)
-		most = CV_DGRAM_MAX / f.seg * f.seg;
-	if (f.seg && most > f.seg * CV_UDP_SEGMENTS)
-		most = f.seg * CV_UDP_SEGMENTS;
+	uint32_t left = f.len, most = at_once(f.seg);
 	do {
 		f.len = left < most ? left : most;
 		add(io, fd, to, from, &f);
 		f.data += f.len;
 		left -= f.len;
 	} while (left);
+}
+
+static void take_off(struct cv_frame *train, uint32_t n)
+{
+	train->data += n;
+	train->len -= n;
+}
+
+int cv_udp_write(int fd, const struct cv_addr *to, const struct cv_addr *from,
+	struct cv_frame *train)
+{
+	struct out o = { .seg = train->len > train->seg ? train->seg : 0 };
+	struct msghdr h;
+	uint32_t n = at_once(train->seg);
+	if (n > train->len)
+		n = train->len;
+	o.iov = (struct iovec){ train->data, n };
+	address(&o, &h, to, from);
+	if (sendmsg(fd, &h, MSG_NOSIGNAL) < 0)
+		return errno;
+	take_off(train, n);
+	return 0;
+}
+
+int cv_udp_write_each(int fd, const struct cv_addr *to,
+	const struct cv_addr *from, struct cv_frame *train)
+{
+	struct mmsghdr m[CV_UDP_SEGMENTS];
+	struct iovec iov[CV_UDP_SEGMENTS];
+	struct out o = { .seg = 0 };
+	struct msghdr h;
+	struct cv_frame f = *train;
+	unsigned n = 0;
+	if (!f.len)
+		return 0;
+	address(&o, &h, to, from);
+	for (; f.len && n < CV_UDP_SEGMENTS; n++) {
+		uint32_t len = f.len < f.seg ? f.len : f.seg;
+		iov[n] = (struct iovec){ f.data, len };
+		m[n] = (struct mmsghdr){ .msg_hdr = h };
+		m[n].msg_hdr.msg_iov = &iov[n];
+		take_off(&f, len);
+	}
+	int r = sendmmsg(fd, m, n, MSG_NOSIGNAL);
+	if (r < 0)
+		return errno;
+	for (int i = 0; i < r; i++)
+		take_off(train, (uint32_t)iov[i].iov_len);
+	return 0;
 }
 
 static unsigned segments(const struct out *o)
@@ -402,6 +472,12 @@ static int read_some(struct cv_udp_sock *s, unsigned slots)
 	return 0;
 }
 
+unsigned cv_udp_read(struct cv_udp_sock *s, unsigned slots)
+{
+	int n = read_some(s, slots);
+	return n > 0 ? (unsigned)n : 0;
+}
+
 static void on_readable(struct ev_loop *ev, ev_io *w, int events)
 {
 	struct cv_udp_sock *s = w->data;
@@ -480,20 +556,27 @@ void cv_udp_io_drain(struct cv_udp_io *io)
 	}
 }
 
-void cv_udp_start(struct cv_udp_sock *s, struct cv_udp_io *io, int fd,
-	struct cv_end *(*input)(struct cv_udp_sock *, unsigned n))
+void cv_udp_watch(struct cv_udp_sock *s, struct cv_udp_io *io, int fd,
+	void (*readable)(struct ev_loop *, ev_io *, int events))
 {
 	s->udp = io;
-	s->input = input;
+	s->input = NULL;
 	s->overrun = 0;
 	cv_list_init(&s->all);
-	cv_list_append(&io->all, &s->all);
 	cv_list_init(&s->paused);
 	cv_list_init(&s->waiter.list);
 	s->waiter.resume = resume;
-	ev_io_init(&s->io, on_readable, fd, EV_READ);
+	ev_io_init(&s->io, readable, fd, EV_READ);
 	s->io.data = s;
 	ev_io_start(io->loop->ev, &s->io);
+}
+
+void cv_udp_start(struct cv_udp_sock *s, struct cv_udp_io *io, int fd,
+	struct cv_end *(*input)(struct cv_udp_sock *, unsigned n))
+{
+	cv_udp_watch(s, io, fd, on_readable);
+	s->input = input;
+	cv_list_append(&io->all, &s->all);
 }
 
 void cv_udp_stop(struct cv_udp_sock *s)

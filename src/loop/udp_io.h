@@ -52,6 +52,9 @@ void cv_udp_io_drain(struct cv_udp_io *);
 /** cv_udp_io_loop() - the loop it was made for */
 struct cv_loop *cv_udp_io_loop(struct cv_udp_io *);
 
+/** cv_udp_gather() - a socket is to be read in trains, and to count losses */
+void cv_udp_gather(int fd);
+
 /** cv_udp_socket() - bound, with large buffers, GRO and PKTINFO as needed
  * @bind:	local address; family NONE for none
  * @peer:	to connect to, or NULL
@@ -84,5 +87,27 @@ void cv_udp_send(struct cv_udp_io *, int fd, const struct cv_addr *to,
 
 /** cv_udp_flush() - Write the batch */
 void cv_udp_flush(struct cv_udp_io *);
+
+/** cv_udp_watch() - as cv_udp_start(), for who reads with cv_udp_read() as soon
+ * as @readable is called; what is left is not read at a stop */
+void cv_udp_watch(struct cv_udp_sock *, struct cv_udp_io *, int fd,
+	void (*readable)(struct ev_loop *, ev_io *, int events));
+
+/** cv_udp_read() - up to @slots messages for cv_udp_msg(); 0: none */
+unsigned cv_udp_read(struct cv_udp_sock *, unsigned slots);
+
+/**
+ * cv_udp_write() - Write of @train what one call takes, past the batch
+ * @to, @from:	as in cv_udp_send()
+ * @train:	what was written is taken off its front
+ *
+ * Return: 0, or an errno with nothing written
+ */
+int cv_udp_write(int fd, const struct cv_addr *to, const struct cv_addr *from,
+	struct cv_frame *train);
+
+/** cv_udp_write_each() - the same, where the kernel does not cut trains */
+int cv_udp_write_each(int fd, const struct cv_addr *to,
+	const struct cv_addr *from, struct cv_frame *train);
 
 #endif
