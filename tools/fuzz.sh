@@ -28,9 +28,10 @@ if [ $# -eq 0 ]; then
 	done
 fi
 
-# freed memory that is used again soon is what makes this fast
+# freed memory that is used again soon is what makes this fast, and no notes of
+# who asked for it: a finding is run again for these
 export ASAN_OPTIONS=detect_leaks=1:quarantine_size_mb=1
-ASAN_OPTIONS=$ASAN_OPTIONS:malloc_context_size=3:max_malloc_fill_size=0
+ASAN_OPTIONS=$ASAN_OPTIONS:malloc_context_size=0:max_malloc_fill_size=0
 export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
 mkdir -p $dir/findings
 
@@ -43,7 +44,8 @@ number() {
 run() {
 	log=$dir/$1.log
 	mkdir -p "$dir/found/$1"
-	if nice "$dir/test/fuzz/fuzz_$1" -max_total_time="$what" -timeout=10 -entropic=0 \
+	if nice "$dir/test/fuzz/fuzz_$1" -max_total_time="$what" -timeout=10 \
+		-entropic=0 -reload=0 \
 		-print_final_stats=1 -artifact_prefix="$dir/findings/$1-" \
 		"$dir/found/$1" "test/fuzz/corpus/$1" >"$log" 2>&1; then
 		end=$(number "$log" 'DONE *cov:')

@@ -16,7 +16,7 @@ struct runner {
 	struct side side;
 	pthread_t thread;
 	int err;
-	sem_t up, woken, got;
+	sem_t up, down, woken, got;
 };
 
 static struct runner server, client;
@@ -28,6 +28,8 @@ static void within(struct side *s, enum call call, culvert_flow *flow)
 	(void)flow;
 	if (call == ON_STATE && s->up > s->down)
 		sem_post(&r->up);
+	if (call == ON_STATE && s->up == s->down)
+		sem_post(&r->down);
 	if (call == ON_WOKEN)
 		sem_post(&r->woken);
 	if (call == ON_DGRAM)
@@ -38,6 +40,7 @@ static void make(struct runner *r, const char *conf, unsigned flags)
 {
 	memset(r, 0, sizeof *r);
 	sem_init(&r->up, 0, 0);
+	sem_init(&r->down, 0, 0);
 	sem_init(&r->woken, 0, 0);
 	sem_init(&r->got, 0, 0);
 	r->side.within = within;
@@ -115,6 +118,7 @@ static void test_two_threads(void **state)
 	culvert_stop(server.side.node);
 	join(&server);
 	assert_int_equal(server.side.stopped, 1);
+	wait_for(&client.down);
 	culvert_stop(client.side.node);
 	join(&client);
 	assert_int_equal(client.side.stopped, 1);

@@ -292,7 +292,8 @@ static size_t taped(const uint8_t **tape)
 
 const struct link_fixture link_tcp_fixture = {
 	.name = "tcp",
-	.flags = LINK_RELIABLE | LINK_ORDERED | LINK_STREAM | LINK_NAMES,
+	.flags = LINK_RELIABLE | LINK_ORDERED | LINK_STREAM | LINK_NAMES |
+		 LINK_ENDS | LINK_WHOLE,
 	.open = open_net,
 	.close = close_net,
 	.listen = listen_b,

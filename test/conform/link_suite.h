@@ -17,6 +17,8 @@ enum link_flags {
 	LINK_ORDERED = 2,
 	LINK_STREAM = 4, /* a byte stream: strangers may say half a thing */
 	LINK_NAMES = 8,  /* the place of B may be a name */
+	LINK_ENDS = 16,  /* both ends see that it ends, and why */
+	LINK_WHOLE = 32, /* datagrams of any size pass as they are */
 };
 
 enum net {
@@ -60,7 +62,7 @@ struct link_fixture {
 	size_t (*taped)(const uint8_t **);
 };
 
-extern const struct link_fixture link_tcp_fixture;
+extern const struct link_fixture link_tcp_fixture, link_udp_fixture;
 
 /** link_suite() - run it; a process's exit code */
 int link_suite(const struct link_fixture *);

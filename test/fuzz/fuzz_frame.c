@@ -17,7 +17,8 @@ static void check_frame(
 	const struct cv_frame *f, const uint8_t *at, const uint8_t *p)
 {
 	CHECK(p > at && f->flow <= VARINT_MAX);
-	if (f->type == CV_FRAME_OPEN || f->type == CV_FRAME_DGRAM)
+	if (f->type == CV_FRAME_OPEN || f->type == CV_FRAME_DGRAM ||
+		f->type == CV_FRAME_STREAM || f->type == CV_FRAME_ACK)
 		CHECK(f->data > at && f->data + f->len == p);
 	if (f->type == CV_FRAME_OPEN)
 		CHECK(f->len <= CV_TARGET_MAX);
@@ -54,6 +55,16 @@ static size_t put(uint8_t *p, const struct cv_frame *f)
 		n = cv_frame_put_open(p, f);
 		CHECK(n <= CV_OPEN_HEAD + f->len);
 		return n;
+	case CV_FRAME_STREAM:
+		n = cv_frame_put_stream(p, f, false);
+		CHECK(n <= CV_STREAM_HEAD);
+		if (f->len)
+			memcpy(p + n, f->data, f->len);
+		return n + f->len;
+	case CV_FRAME_ACK: /* acks.c writes these */
+		*p = CV_FRAME_ACK;
+		memcpy(p + 1, f->data, f->len);
+		return 1 + f->len;
 	default:
 		n = cv_frame_put(p, f);
 		CHECK(n && n <= CV_FRAME_SHORT);
@@ -64,8 +75,8 @@ static size_t put(uint8_t *p, const struct cv_frame *f)
 static bool same(const struct cv_frame *a, const struct cv_frame *b)
 {
 	return a->type == b->type && a->kind == b->kind && a->time == b->time &&
-	       a->flow == b->flow && a->value == b->value && a->seg == b->seg &&
-	       a->len == b->len &&
+	       a->fin == b->fin && a->taken == b->taken && a->flow == b->flow &&
+	       a->value == b->value && a->seg == b->seg && a->len == b->len &&
 	       (!a->len || !memcmp(a->data, b->data, a->len));
 }
 

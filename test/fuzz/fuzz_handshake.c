@@ -455,11 +455,11 @@ static void on_link(void)
 		&(struct cv_frame){ .type = CV_FRAME_LINK, .value = number });
 	cv_head_put(packet, k->tx ? CV_PACKET_DATA : CV_PACKET_PLAIN_DATA,
 		k->remote);
-	cv_put64(packet + 8, k->number);
+	cv_put64(packet + 8, k->session->number);
 	if (k->tx)
-		cv_aead_seal(k->tx, k->number, CV_NO_BYTES,
+		cv_aead_seal(k->tx, k->session->number, CV_NO_BYTES,
 			packet + CV_DATA_HEAD, len);
-	k->number++;
+	k->session->number++;
 	len += CV_DATA_HEAD + (k->tx ? (size_t)CV_TAG : 0);
 	int r = cv_node_input(&to->side->node, &to->link, packet, len, t.p.now);
 	CHECK(r || (to->open && to->link.path));

@@ -245,10 +245,10 @@ static uint64_t choose_number(struct cv_keys *k)
 {
 	uint8_t how = feed_byte(&t.f);
 	if (!how)
-		return k->number++;
+		return k->session->number++;
 	if (how == 0x80)
 		return feed_number(&t.f, 8);
-	return k->number + (uint64_t)(int8_t)how;
+	return k->session->number + (uint64_t)(int8_t)how;
 }
 
 /* frames of the input's, in a packet of the far end's */

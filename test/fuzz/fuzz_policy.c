@@ -20,7 +20,8 @@ struct asked {
 static void check_rule(const struct cv_allow *a)
 {
 	bool net = a->net.family != CV_AF_NONE;
-	CHECK(!strcmp(a->scheme, "udp") && a->first <= a->last);
+	CHECK((!strcmp(a->scheme, "udp") || !strcmp(a->scheme, "tcp")) &&
+		a->first <= a->last);
 	CHECK(memchr(a->name, '\0', sizeof a->name));
 	CHECK(a->any + net + (*a->name != '\0') == 1);
 	CHECK(a->bits <= (a->net.family == CV_AF_INET ? 32 : 128));
@@ -43,7 +44,7 @@ static bool means(const struct cv_allow *a, const struct asked *q)
 	else if (!a->any)
 		host = cv_addr_in_prefix(&q->addr, &a->net, a->bits);
 	bool low = q->binds && q->bind.port && q->bind.port < UNPRIVILEGED;
-	bool scheme = !strcmp(q->url.scheme, "udp");
+	bool scheme = !strcmp(q->url.scheme, a->scheme);
 	return scheme && host && port &&
 	       (!low || cv_addr_equal(&q->bind, &a->bind));
 }

@@ -62,7 +62,9 @@ static void take_line(void *user, enum culvert_log_level level, const char *s)
 	struct mem *m = user;
 	(void)level;
 	m->lines++;
-	snprintf(m->line, sizeof m->line, "%s", s);
+	size_t n = strnlen(s, sizeof m->line - 1);
+	memcpy(m->line, s, n);
+	m->line[n] = '\0';
 }
 
 static void no_dial(void *user, struct cv_session *s)

@@ -56,7 +56,10 @@ static int open_flow(struct cv_edge *edge, struct cv_end *end,
 	(void)now;
 	e->opens++;
 	e->last = end;
-	snprintf(e->target, sizeof e->target, "%.*s", (int)len, target);
+	assert_true(len < sizeof e->target);
+	if (len)
+		memcpy(e->target, target, len);
+	e->target[len] = '\0';
 	return e->answer;
 }
 
@@ -96,9 +99,9 @@ static void flush_edge(struct cv_edge *edge)
 static void close_flow(
 	struct cv_edge *edge, struct cv_end *end, enum cv_reset why)
 {
-	(void)why;
 	struct edge *e = CV_CONTAINER(edge, struct edge, edge);
 	e->closes++;
+	e->why = why;
 	if (e->last == end)
 		e->last = NULL;
 }

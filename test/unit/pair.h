@@ -50,6 +50,12 @@ struct edge {
 	uint64_t dgrams, bytes;   /* delivered */
 	struct cv_end *last;      /* end of the last open or datagram */
 	size_t len;               /* of the last datagram */
+	enum cv_reset why;        /* of the last close */
+	/* of streams, see streams.h */
+	bool hoard; /* takes nothing by itself */
+	uint64_t streamed;
+	unsigned fins, resumes;
+	const cv_time *now;
 	/* told of every single datagram, if not NULL */
 	void (*take)(struct edge *, struct cv_end *, const uint8_t *, size_t);
 	void *user;

@@ -74,7 +74,8 @@ static void test_urls(void **state)
 		{ "udp://h:0", "the port (1 to 65535) is missing" },
 		{ "udp://:5", "the host is missing" },
 		{ "udp://*:5", "* is no host to reach" },
-		{ "tcp://h:5", "udp://host:port is expected here" },
+		{ "lan://h:5", "udp://host:port is expected here; known "
+			       "schemes: udp tcp" },
 		{ "h:5", "no scheme" },
 		{ "udp://u@h:5", "takes no user and no path" },
 		{ "udp://h:5/p", "takes no user and no path" },
@@ -92,15 +93,45 @@ static void test_urls(void **state)
 			c[i].url);
 		refuse(text, 10, c[i].want);
 	}
+	refuse(NODE HOME DNS "[Serve]\nTo = tcp://h:5?bind=1.2.3.4", 10,
+		"unknown option \"bind\"");
+	take(NODE HOME DNS "[Serve]\nTo = tcp://h:5");
+	cv_conf_clear(&conf);
 	take(NODE HOME DNS "To = udp://h:5?bind=1.2.3.4:1");
 	cv_conf_clear(&conf);
 	take(NODE HOME DNS "To = udp://h:5?bind=1.2.3.4");
 }
 
+#define FORWARD(from) NODE HOME "[Forward x]\nVia = home\nFrom = " from "\n"
+
+static void test_streams(void **state)
+{
+	(void)state;
+	refuse(FORWARD("tcp://:1") "To = udp://h:5", 9,
+		"From is tcp://, and a flow is of one kind from end to end: "
+		"write tcp:// here too");
+	refuse(FORWARD("udp://:1") "To = tcp://h:5", 9,
+		"write udp:// here too");
+	refuse(FORWARD("tcp://:1?peer=1.2.3.4:5"), 8,
+		"unknown option \"peer\"");
+	refuse(NODE "[Forward x]\nFrom = tcp://:1\nVia = frames+tcp://h:1", 4,
+		"carry datagrams: write udp:// here");
+	refuse(FORWARD("tcp://:1?proxy=v1"), 8, "?proxy= is v2");
+	refuse(FORWARD("tcp://:1") "To = tcp://h:1?client=1.2.3.4:5", 9,
+		"unknown option \"client\"; known here: proxy");
+	take(FORWARD("tcp://:1?proxy=v2") "To = tcp://h:5?proxy=v2");
+	cv_conf_clear(&conf);
+	take(FORWARD(
+		"tcp://:1?mark=7&interface=eth0&cc=bbr&mptcp=yes") "To = "
+								   "tcp://h:5");
+	cv_conf_clear(&conf);
+	take(FORWARD("tcp://[::1]:1"));
+}
+
 static void test_other_urls(void **state)
 {
 	(void)state;
-	refuse(NODE HOME "[Serve]\nListen = udp://:1", 7,
+	refuse(NODE HOME "[Serve]\nListen = ftp://:1", 7,
 		"tcp://host:port is expected");
 	refuse(NODE HOME "[Serve]\nListen = tcp://:1?x", 7,
 		"unknown option \"x\"");
@@ -252,6 +283,48 @@ static void test_endpoint_options(void **state)
 	refuse(LISTEN "connections=2", 7, "unknown option \"connections\"");
 }
 
+#define UDP NODE "[Peer home]\nPublicKey = " KEY2 "\nEndpoint = udp://h:1?"
+#define UDP_LISTEN                                                             \
+	NODE "[Peer x]\nPublicKey = " KEY2 "\n[Serve]\nListen = udp://:1?"
+
+static void test_datagram_links(void **state)
+{
+	static const struct {
+		const char *option, *want; /* NULL: taken */
+		const char *listen;        /* likewise */
+	} c[] = {
+		{ "mark=7&interface=eth0", NULL, NULL },
+		{ "cc=rate", NULL, "unknown option \"cc\"" },
+		{ "cc=cubic", NULL, "known here: mark interface" },
+		{ "cc=bbr", "?cc= is rate or cubic", "unknown option" },
+		{ "connections=2", "?connections= is for tcp://",
+			"unknown option" },
+		{ "mptcp=yes", "known here: mark interface cc",
+			"unknown option" },
+		{ "via=socks5://p:1", "unknown option", "unknown option" },
+		{ "mark=x", "?mark= is a number", "?mark= is a number" },
+	};
+	char text[1024];
+	(void)state;
+	for (size_t i = 0; i < 2 * CV_COUNT(c); i++) {
+		bool listen = i % 2;
+		const char *want = listen ? c[i / 2].listen : c[i / 2].want;
+		snprintf(text, sizeof text, "%s%s\n%s",
+			listen ? UDP_LISTEN : UDP, c[i / 2].option,
+			listen ? "" : DNS);
+		if (want)
+			refuse(text, listen ? 6 : 5, want);
+		else
+			take(text);
+		cv_conf_clear(&conf);
+	}
+	refuse(NODE "[Peer home]\nPublicKey = " KEY2 "\nEndpoint = udp://*:1",
+		5, "* is no host to reach");
+	take(NODE "[Peer x]\nPublicKey = " KEY2
+		  "\n[Serve]\nListen = udp://:1\nListen = udp://[::1]:1\n"
+		  "Listen = tcp://:1");
+}
+
 /* what is wrong is said without the password */
 static void test_password_is_not_shown(void **state)
 {
@@ -319,12 +392,14 @@ int main(void)
 		T(test_peers),
 		T(test_forwards),
 		T(test_urls),
+		T(test_streams),
 		T(test_other_urls),
 		T(test_metrics),
 		T(test_foreign_framings),
 		T(test_circle),
 		T(test_link_options),
 		T(test_endpoint_options),
+		T(test_datagram_links),
 		T(test_password_is_not_shown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

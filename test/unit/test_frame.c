@@ -16,18 +16,26 @@ static uint64_t any_varint(uint64_t *seed)
 static struct cv_frame any_frame(uint64_t *seed)
 {
 	static const uint8_t type[] = { CV_FRAME_PADDING, CV_FRAME_PING,
-		CV_FRAME_PONG, CV_FRAME_CLOSE, CV_FRAME_TIME, CV_FRAME_OPEN,
-		CV_FRAME_OPENED, CV_FRAME_RESET, CV_FRAME_DGRAM };
+		CV_FRAME_PONG, CV_FRAME_CLOSE, CV_FRAME_TIME, CV_FRAME_LINK,
+		CV_FRAME_CHALLENGE, CV_FRAME_ECHO, CV_FRAME_OPEN,
+		CV_FRAME_OPENED, CV_FRAME_RESET, CV_FRAME_WINDOW,
+		CV_FRAME_SESSION_WINDOW, CV_FRAME_DGRAM, CV_FRAME_STREAM };
 	struct cv_frame f = { .type = type[rnd_below(seed, sizeof type)] };
 	f.flow = any_varint(seed);
-	f.value = f.type == CV_FRAME_PING || f.type == CV_FRAME_PONG
+	f.value = f.type == CV_FRAME_PING || f.type == CV_FRAME_PONG ||
+				  f.type == CV_FRAME_CHALLENGE ||
+				  f.type == CV_FRAME_ECHO
 			  ? rnd(seed)
 			  : any_varint(seed);
+	f.taken = any_varint(seed);
+	f.fin = rnd_below(seed, 2);
 	f.time = (uint32_t)rnd(seed);
 	f.kind = (uint8_t)rnd(seed);
 	f.data = payload;
 	if (f.type == CV_FRAME_OPEN)
 		f.len = (uint32_t)rnd_below(seed, CV_TARGET_MAX + 1);
+	if (f.type == CV_FRAME_STREAM)
+		f.len = (uint32_t)rnd_below(seed, 1500);
 	if (f.type == CV_FRAME_DGRAM && rnd_below(seed, 8)) {
 		f.seg = (uint32_t)(1 + rnd_below(seed, 1500));
 		f.len = (uint32_t)(1 + rnd_below(seed, 3000));
@@ -43,9 +51,15 @@ static size_t encode(uint8_t *p, const struct cv_frame *f)
 		return 1;
 	if (f->type == CV_FRAME_OPEN)
 		return cv_frame_put_open(p, f);
+	if (f->type == CV_FRAME_STREAM) {
+		n = cv_frame_put_stream(p, f, false);
+		assert_true(n <= CV_STREAM_HEAD);
+		memcpy(p + n, f->data, f->len);
+		return n + f->len;
+	}
 	if (f->type != CV_FRAME_DGRAM) {
 		n = cv_frame_put(p, f);
-		assert_true(n > 1 && n <= 24);
+		assert_true(n > 1 && n <= CV_FRAME_SHORT);
 		return n;
 	}
 	n += cv_varint_put(p + n, f->flow);
@@ -57,19 +71,28 @@ static size_t encode(uint8_t *p, const struct cv_frame *f)
 
 static void compare(const struct cv_frame *got, const struct cv_frame *want)
 {
-	bool flow = want->type >= CV_FRAME_OPEN;
+	bool stream = want->type == CV_FRAME_STREAM;
+	bool window = want->type == CV_FRAME_WINDOW;
+	bool flow = want->type >= CV_FRAME_OPEN &&
+		    want->type != CV_FRAME_SESSION_WINDOW;
 	assert_int_equal(got->type, want->type);
 	if (flow)
 		assert_true(got->flow == want->flow);
 	if (want->type == CV_FRAME_TIME)
 		assert_int_equal(got->time, want->time);
-	else if (want->type && (!flow || want->type == CV_FRAME_RESET))
+	else if (want->type &&
+		 (!flow || want->type == CV_FRAME_RESET || stream || window))
 		assert_true(got->value == want->value);
 	if (want->type == CV_FRAME_OPEN)
 		assert_int_equal(got->kind, want->kind);
 	if (want->type == CV_FRAME_DGRAM)
 		assert_int_equal(got->seg, want->seg);
-	if (want->type != CV_FRAME_OPEN && want->type != CV_FRAME_DGRAM)
+	if (window)
+		assert_true(got->taken == want->taken);
+	if (stream)
+		assert_int_equal(got->fin, want->fin);
+	if (want->type != CV_FRAME_OPEN && want->type != CV_FRAME_DGRAM &&
+		!stream)
 		return;
 	assert_int_equal(got->len, want->len);
 	assert_memory_equal(got->data, want->data, want->len);
@@ -199,14 +222,61 @@ static void test_target_limit(void **state)
 	}
 }
 
+/* without a length: it goes to the packet's end */
+static void test_last_stream(void **state)
+{
+	uint8_t p[300], *at = p;
+	struct cv_frame f = { .flow = 70, .value = 1 << 20, .fin = true };
+	(void)state;
+	f.len = 200;
+	size_t n = cv_frame_put_stream(p, &f, true);
+	memset(p + n, 0, 200);
+	assert_int_equal(cv_frame_next(&at, p + n + 200, &f), 1);
+	assert_ptr_equal(at, p + n + 200);
+	assert_int_equal(f.type, CV_FRAME_STREAM);
+	assert_int_equal(f.flow, 70);
+	assert_int_equal(f.value, 1 << 20);
+	assert_true(f.fin);
+	assert_int_equal(f.len, 200);
+	assert_ptr_equal(f.data, p + n);
+	/* as short as it was written, and of no bytes */
+	at = p;
+	assert_int_equal(cv_frame_next(&at, p + n, &f), 1);
+	assert_int_equal(f.len, 0);
+	at = p;
+	assert_int_equal(cv_frame_next(&at, p + n - 1, &f), CULVERT_EPROTO);
+}
+
+static void test_ack(void **state)
+{
+	uint8_t p[] = { CV_FRAME_ACK, 20, 0, 1, 3, 2, 4, CV_FRAME_PADDING };
+	uint8_t *at = p;
+	struct cv_frame f;
+	(void)state;
+	assert_int_equal(cv_frame_next(&at, p + sizeof p, &f), 1);
+	assert_int_equal(f.type, CV_FRAME_ACK);
+	assert_ptr_equal(f.data, p + 1);
+	assert_int_equal(f.len, sizeof p - 2);
+	assert_int_equal(cv_frame_next(&at, p + sizeof p, &f), 1);
+	assert_int_equal(f.type, CV_FRAME_PADDING);
+	for (size_t cut = 1; cut < sizeof p - 1; cut++) {
+		at = p;
+		assert_int_equal(
+			cv_frame_next(&at, p + cut, &f), CULVERT_EPROTO);
+	}
+	p[6] = 40; /* below nothing */
+	at = p;
+	assert_int_equal(cv_frame_next(&at, p + sizeof p, &f), CULVERT_EPROTO);
+}
+
 static void test_unknown_types(void **state)
 {
 	uint8_t p[64] = { 0 };
 	struct cv_frame f;
 	(void)state;
 	for (unsigned type = 0; type < 256; type++) {
-		bool known = type <= 5 || (type >= 8 && type <= 0x0a) ||
-			     type == 0x10;
+		bool known = type <= 0x0d || type == 0x10 ||
+			     (type & 0xfc) == CV_FRAME_STREAM;
 		p[0] = (uint8_t)type;
 		assert_int_equal(
 			next(p, sizeof p, &f), known ? 1 : CULVERT_EPROTO);
@@ -309,7 +379,11 @@ static void test_reset_codes(void **state)
 	assert_string_equal(cv_reset_name(3), "bad_target");
 	assert_string_equal(cv_reset_name(4), "flow_limit");
 	assert_string_equal(cv_reset_name(5), "system_error");
-	assert_string_equal(cv_reset_name(6), "unknown_code");
+	assert_string_equal(cv_reset_name(6), "connection_refused");
+	assert_string_equal(cv_reset_name(7), "unreachable");
+	assert_string_equal(cv_reset_name(8), "timed_out");
+	assert_string_equal(cv_reset_name(9), "aborted");
+	assert_string_equal(cv_reset_name(10), "unknown_code");
 	assert_string_equal(cv_reset_name(UINT64_MAX), "unknown_code");
 	for (uint64_t i = 0; i <= CV_RESET_N; i++)
 		assert_true(strlen(cv_reset_why(i)) > 5);
@@ -331,6 +405,8 @@ int main(void)
 		cmocka_unit_test(test_hostile_lengths),
 		cmocka_unit_test(test_segments),
 		cmocka_unit_test(test_target_limit),
+		cmocka_unit_test(test_last_stream),
+		cmocka_unit_test(test_ack),
 		cmocka_unit_test(test_unknown_types),
 		cmocka_unit_test(test_noise_in),
 		cmocka_unit_test(test_varint),

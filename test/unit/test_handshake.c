@@ -475,26 +475,57 @@ static void test_cookie_is_kept_for_its_life(void **state)
 	finish(p);
 }
 
-/* a cookie belongs to an address */
+/* a cookie belongs to an address: on another link there is another */
 static void test_cookie_of_another_address(void **state)
 {
 	struct pair *p = pair_new(false);
 	(void)state;
 	load(p);
 	struct wire *w = pair_up(p);
-	for (int i = 0; i < 2; i++) {
-		/* and is not taken twice in a second: it costs a handshake */
+	for (uint16_t i = 1; i < 4; i++) {
 		pair_cut(p, w);
-		p->now += CV_COOKIE_INTERVAL - (cv_time)i;
+		p->now += CV_INIT_INTERVAL;
 		load(p);
 		w = pair_wire(p, p->side[A].s);
-		w->end[B].link.remote.port += (uint16_t)(1 + i);
+		w->end[B].link.remote.port += i;
 		pair_settle(p);
-		assert_int_equal(cv_session_up(p->side[A].s), i == 0);
-		assert_int_equal(pair_drop(p, A, CV_DROP_FLOOD), i);
-		assert_int_equal(pair_drop(p, B, CV_DROP_UNDER_LOAD), 2 + i);
+		assert_true(cv_session_up(p->side[A].s));
+		assert_int_equal(pair_drop(p, B, CV_DROP_UNDER_LOAD), 1 + i);
 	}
+	assert_int_equal(pair_drop(p, A, CV_DROP_FLOOD), 0);
 	pair_free(p);
+}
+
+/* whoever gets a cookie has another address by the time it says so */
+static bool move_on(struct pair *p, struct end *to, uint8_t *packet, size_t len)
+{
+	(void)p;
+	(void)len;
+	if (packet[0] == CV_PACKET_COOKIE)
+		to->far->link.remote.port++;
+	return true;
+}
+
+/* each costs a handshake: one link does not give two within a second */
+static void test_second_cookie(void **state)
+{
+	(void)state;
+	for (cv_time late = 0; late < 2; late++) {
+		struct pair *p = pair_new(false);
+		pair_wire(p, p->side[A].s);
+		p->tap = move_on;
+		p->delay = CV_COOKIE_INTERVAL / 2;
+		load(p);
+		pair_settle(p); /* an initiation, under way */
+		for (int i = 0; i < 4; i++) {
+			p->now += p->delay;
+			p->delay -= i == 1 && !late;
+			load(p);
+			pair_settle(p);
+		}
+		assert_int_equal(pair_drop(p, A, CV_DROP_FLOOD), !late);
+		pair_free(p);
+	}
 }
 
 static void test_forged_cookies(void **state)
@@ -593,6 +624,7 @@ int main(void)
 		cmocka_unit_test(test_cookie_under_load),
 		cmocka_unit_test(test_cookie_is_kept_for_its_life),
 		cmocka_unit_test(test_cookie_of_another_address),
+		cmocka_unit_test(test_second_cookie),
 		cmocka_unit_test(test_forged_cookies),
 		cmocka_unit_test(test_flood),
 		cmocka_unit_test(test_response_to_nobody),

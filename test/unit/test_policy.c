@@ -123,6 +123,39 @@ static void test_any(void **state)
 	assert_true(may("udp://192.0.2.1:5353", NULL, NULL));
 }
 
+/* what is allowed of one kind is not of the other */
+static void test_schemes(void **state)
+{
+	(void)state;
+	assert_true(may("tcp://127.0.0.1:1", NULL, NULL));
+	assert_false(may("tcp://10.0.0.1:80", NULL, NULL));
+	allow("tcp://10.0.0.0/8:80");
+	assert_true(may("tcp://10.0.0.1:80", NULL, NULL));
+	assert_false(may("udp://10.0.0.1:80", NULL, NULL));
+	assert_false(may("tcp://127.0.0.1:1", NULL, NULL));
+}
+
+static bool told_of_clients(const char *url)
+{
+	struct cv_url u;
+	struct cv_addr a;
+	assert_int_equal(cv_url_parse(&u, url, strlen(url), NULL), 0);
+	assert_int_equal(cv_url_addr(&u, &a), 0);
+	return cv_policy_proxy(&policy, &u, &a);
+}
+
+static void test_proxy(void **state)
+{
+	(void)state;
+	assert_false(told_of_clients("tcp://127.0.0.1:80"));
+	allow("tcp://10.0.0.0/8:*");
+	allow("tcp://10.0.0.1:80?proxy=v2");
+	assert_true(may("tcp://10.0.0.1:80", NULL, NULL));
+	assert_true(told_of_clients("tcp://10.0.0.1:80"));
+	assert_false(told_of_clients("tcp://10.0.0.1:81"));
+	assert_false(told_of_clients("tcp://10.0.0.2:80"));
+}
+
 /* below 1024 only the very address a rule names */
 static void test_bind(void **state)
 {
@@ -139,12 +172,14 @@ static void test_bind(void **state)
 static void test_refused_rules(void **state)
 {
 	static const char *const bad[] = { "", "10.0.0.1", "udp:/10.0.0.1",
-		"tcp://10.0.0.1:1", "verylong://h:1", "udp://10.0.0.0/33",
+		"tun://10.0.0.1:1", "verylong://h:1", "udp://10.0.0.0/33",
 		"udp://[fd00::]/129", "udp://10.0.0.0/", "udp://10.0.0.0/x",
 		"udp://10.0.0.0/8x", "udp://[fd00::", "udp://h:65536",
 		"udp://h:", "udp://h:5-4", "udp://h:5-", "udp://h:-5",
 		"udp://h:1-65536", "udp://h:1x", "udp://h:1?x=1",
-		"udp://h:1?bind=name:1", "udp://[::1]x" };
+		"udp://h:1?bind=name:1", "udp://[::1]x",
+		"tcp://h:1?bind=1.2.3.4:1", "tcp://h:x", "tcp://h:1?proxy=v1",
+		"udp://h:1?proxy=v2" };
 	struct cv_allow a;
 	char text[CV_URL_TEXT + 4];
 	const char *why;
@@ -190,6 +225,8 @@ int main(void)
 		T(test_single_address),
 		T(test_name),
 		T(test_any),
+		T(test_schemes),
+		T(test_proxy),
 		T(test_bind),
 		T(test_refused_rules),
 		T(test_limits),
