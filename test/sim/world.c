@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* world.c - the event queue, and hosts that start, turn and stop */
+/* world.c - time, and hosts that start, turn and stop */
 #include "sim/world.h"
 
 #include "sim/fault.h"
@@ -14,69 +14,16 @@
 
 enum { SPINS = 200 }; /* ticks that follow each other at once: a livelock */
 
-static bool before(const struct event *a, const struct event *b)
-{
-	return a->when < b->when || (a->when == b->when && a->order < b->order);
-}
-
-static void put(struct world *w, size_t i, struct event *e)
-{
-	w->heap[i] = e;
-	e->place = i + 1;
-}
-
-static void sift(struct world *w, size_t i, struct event *e)
-{
-	for (; i && before(e, w->heap[(i - 1) / 2]); i = (i - 1) / 2)
-		put(w, i, w->heap[(i - 1) / 2]);
-	for (;;) {
-		size_t kid = 2 * i + 1;
-		if (kid >= w->events)
-			break;
-		if (kid + 1 < w->events &&
-			before(w->heap[kid + 1], w->heap[kid]))
-			kid++;
-		if (before(e, w->heap[kid]))
-			break;
-		put(w, i, w->heap[kid]);
-		i = kid;
-	}
-	put(w, i, e);
-}
-
-static void unset(struct world *w, struct event *e)
-{
-	size_t i = e->place - 1;
-	struct event *last = w->heap[--w->events];
-	e->place = 0;
-	if (last != e)
-		sift(w, i, last);
-}
-
 void event_set(struct world *w, struct event *e, cv_time when)
 {
-	if (e->place)
-		unset(w, e);
-	if (when == CV_NEVER)
-		return;
-	if (w->events == w->size) {
-		w->size = w->size ? 2 * w->size : 64;
-		w->heap = realloc(w->heap, w->size * sizeof(*w->heap));
-		if (!w->heap)
-			abort();
-	}
-	e->when = when < w->now ? w->now : when;
-	e->order = w->order++;
-	w->events++;
-	sift(w, w->events - 1, e);
+	events_set(&w->events, e, when < w->now ? w->now : when);
 }
 
 void world_run(struct world *w, cv_time until)
 {
-	while (!w->failed && w->events && w->heap[0]->when <= until) {
-		struct event *e = w->heap[0];
+	struct event *e;
+	while (!w->failed && (e = events_next(&w->events, until))) {
 		w->now = e->when;
-		unset(w, e);
 		e->fire(e);
 		net_reap(w);
 	}
@@ -364,6 +311,6 @@ void world_free(struct world *w)
 		free(w->host[i]);
 	}
 	model_free(w->model);
-	free(w->heap);
+	events_clear(&w->events);
 	free(w);
 }

@@ -10,6 +10,7 @@
 
 #include "core/backoff.h"
 #include "core/node.h"
+#include "sim/events.h"
 #include "sim/rng.h"
 
 enum {
@@ -48,14 +49,6 @@ struct world;
 struct conn;
 struct local;
 struct model;
-
-/** struct event - something that happens once, at a time */
-struct event {
-	cv_time when;
-	uint64_t order; /* the one set first fires first */
-	size_t place;   /* in the heap, plus one; 0: not set */
-	void (*fire)(struct event *);
-};
 
 /** struct config - what a seed draws before it begins */
 struct config {
@@ -116,9 +109,7 @@ struct world {
 	uint64_t seed;
 	struct rng rng;
 	cv_time now;
-	struct event **heap;
-	size_t events, size;
-	uint64_t order;
+	struct events events;
 	struct config cfg;
 	struct host *host[1 + CLIENTS];
 	unsigned hosts;
