@@ -106,7 +106,7 @@ class Link:
 
     def __init__(self, sock):
         self.sock, self.got = sock, b""
-        self.begun = 0.                     # when an initiation went out
+        self.begun = 0.                     # when an initiation was there at the latest
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     @staticmethod
@@ -114,11 +114,16 @@ class Link:
         return len(packet).to_bytes(3, "big") + packet
 
     def send(self, *packets):
-        for one in packets:                 # 4.1: at least 20 ms between two of them
+        for one in packets:
             if one[0] & ~PLAIN == INITIATION:
-                time.sleep(max(0., self.begun + .022 - time.monotonic()))
-                self.begun = time.monotonic()
+                self.space()
             self.sock.sendall(self.record(one))
+
+    def space(self):
+        """4.1: at least 20 ms between two initiations, as the far end sees them: it may
+        read one late, but not later than it answers."""
+        time.sleep(max(0., self.begun + .022 - time.monotonic()))
+        self.begun = time.monotonic()
 
     def recv(self, timeout=3):
         self.sock.settimeout(timeout)
@@ -134,6 +139,7 @@ class Link:
         if not 16 <= length <= 65603:
             raise Malformed(f"record of {length} bytes")
         packet, self.got = self.got[3:3 + length], self.got[3 + length:]
+        self.begun = self.begun and time.monotonic()
         return packet
 
     def close(self):
@@ -333,10 +339,14 @@ class Keys:
 
 # ---- 5 Frames --------------------------------------------------------------
 
-# Q u64, I u32, B u8, v varint, d varint length and that many bytes
+# Q u64, I u32, B u8, v varint, d varint length and that many bytes; ACK and STREAM
+# have functions of their own, ack() and stream()
 FRAMES = {0x00: ("PADDING", ""), 0x01: ("PING", "Q"), 0x02: ("PONG", "Q"), 0x03: ("CLOSE", "v"),
-          0x04: ("TIME", "I"), 0x05: ("LINK", "v"), 0x08: ("OPEN", "vBd"), 0x09: ("OPENED", "v"), 0x0a: ("RESET", "vv"),
-          0x10: ("DGRAM", "vvd")}
+          0x04: ("TIME", "I"), 0x05: ("LINK", "v"), 0x06: ("PATH_CHALLENGE", "Q"),
+          0x07: ("PATH_RESPONSE", "Q"), 0x08: ("OPEN", "vBd"), 0x09: ("OPENED", "v"),
+          0x0a: ("RESET", "vv"), 0x0b: ("WINDOW", "vvv"), 0x0c: ("SESSION_WINDOW", "v"),
+          0x0d: ("ACK", "vvvv"), 0x10: ("DGRAM", "vvd"), 0x14: ("STREAM", "vv"),
+          0x15: ("STREAM", "vv"), 0x16: ("STREAM", "vvd"), 0x17: ("STREAM", "vvd")}
 NUMBERS = {name: number for number, (name, _) in FRAMES.items()}
 
 
@@ -381,9 +391,42 @@ def frames(data):
                 one.append(take(take_varint()))
             else:
                 one.append(struct.unpack(">" + code, take(struct.calcsize(">" + code)))[0])
+        if name == "ACK":
+            one[1:] = [one[1], one[2], ranges(one[1], one[4], [(take_varint(), take_varint())
+                                                               for _ in range(one[3])])]
+        if name == "STREAM":
+            one[3:] = [one[3] if kind & 2 else take(len(data)), kind & 1 == 1]
         if name == "DGRAM" and (one[2] > 65507 or (one[2] == 0) != (one[3] == b"")):
             raise Malformed("train")
         yield tuple(one)
+
+
+def ranges(largest, first, rest):
+    """RFC 9000, section 19.3.1: the numbers from low to high, highest range first."""
+    out, low = [(largest - first, largest)], largest - first
+    for gap, length in rest:
+        high = low - gap - 2
+        low = high - length
+        out.append((low, high))
+    if low < 0:
+        raise Malformed("ACK below 0")
+    return out
+
+
+def ack(spans, delay=0):
+    """12.2: of (low, high), highest first."""
+    (low, high), *rest = spans
+    out = [high, delay, len(rest), high - low]
+    for after, top in rest:
+        out += [low - top - 2, top - after]
+        low = after
+    return bytes([NUMBERS["ACK"]]) + b"".join(map(varint, out))
+
+
+def stream(flow, offset, data, end=False, length=True, size=1):
+    """12.3: without a length it takes what is left of the packet."""
+    head = bytes([0x14 | 2 * length | end]) + varint(flow, size) + varint(offset, size)
+    return head + (varint(len(data), size) if length else b"") + data
 
 
 def now32():
