@@ -7,7 +7,7 @@
 
 each by native links and by frames+tcp.  Every few seconds something happens;
 then every flow must be answered again within 5 s and one step of back-off.
-In the end the two that lived throughout must be as large as they were.
+The two that lived throughout must not have grown.
 """
 import os
 import random
@@ -191,7 +191,7 @@ Endpoint = {url("tcp", b.v4, port)}
         flows = {"old server": 3 * SOCKETS, "old client": 2 * SOCKETS}
         until(lambda: all(lived[k].show()["flows"] == n
                           for k, n in flows.items()), "flows are gone", 40)
-        time.sleep(11)  # CV_TRIM
+        time.sleep(21)  # CV_TRIM, twice: what was not used in between is freed
         return {k: (n.descriptors(), n.status("VmRSS"))
                 for k, n in lived.items()}
 
@@ -227,9 +227,16 @@ Endpoint = {url("tcp", b.v4, port)}
         after = settled()
         s.note(f"descriptors and kB: {after}; at ten moments "
                f"{rounds[::max(1, len(rounds) // 10)]}")
-        for k, (fds, rss) in before.items():
+        # what malloc keeps comes and goes, by some 2 MB, and malloc_trim()
+        # gives it back; what leaks stays: the least of a quarter
+        n = len(rounds) // 4
+        early, late = ([min(rss) for rss in zip(*part)]
+                       for part in (rounds[n:2 * n], rounds[-n:]))
+        s.note(f"kB at least: {early} in the second quarter, {late} in the last")
+        for i, (k, (fds, _)) in enumerate(before.items()):
             true(lived[k].alive(), f"{k} lives")
             equal(after[k][0], fds, f"{k}: descriptors")
-            true(after[k][1] <= rss + GROWN, f"{k}: {after[k][1] - rss} kB more")
+            true(late[i] <= early[i] + GROWN, f"{k}: {late[i] - early[i]} kB "
+                 "more")
     for k, n in lived.items():
         s.note(f"{k} dropped: {n.drops()}")
