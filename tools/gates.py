@@ -13,8 +13,8 @@ import sys
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 BUILD = os.path.abspath(sys.argv[1])
 
-FREESTANDING = {"assert.h", "limits.h", "stdarg.h", "stdbool.h", "stddef.h",
-                "stdint.h", "stdio.h", "string.h"}
+FREESTANDING = {"assert.h", "inttypes.h", "limits.h", "stdarg.h", "stdbool.h",
+                "stddef.h", "stdint.h", "stdio.h", "string.h"}
 # what the core may ask of the C library: memory and text, nothing that acts
 CORE_SYMBOLS = {
     "memchr", "memcmp", "memcpy", "memmove", "memset", "snprintf", "strchr",

@@ -48,7 +48,8 @@ pass() {
 pass "$build" --
 export ASAN_OPTIONS=detect_leaks=1:abort_on_error=1
 export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
-pass "$build-asan" -Db_sanitize=address,undefined -Dbuildtype=debugoptimized \
+pass "$build-asan" -Db_sanitize=address,undefined -Dbuildtype=debug \
+	-Doptimization=1 \
 	-- --no-suite once --suite unit --suite fault --suite conform --suite sim \
 	--suite fuzz --suite cli --suite api --suite interop --suite netns
 pass "$build-cov" -Db_coverage=true -Dbuildtype=debug \

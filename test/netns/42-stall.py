@@ -58,7 +58,9 @@ with Scene("42", __doc__) as s:
             server.drops().values()) + server.show()["received"]["datagrams"]
             == sent, f"{sent} accounted for")
         s.note(f"client {client.drops()}, server {server.drops()}")
-        true(client.dropped("aged") > RATE, "aged")
+        # how much of it was in the server's kernel meanwhile is the kernel's
+        # choice: up to tcp_rmem if the machine was busy before
+        true(client.dropped("aged") + server.dropped("late") > RATE, "aged")
 
     # now the other way: a client that does not read its answers
     with s.check("one client stopped: the server holds little for it, and "

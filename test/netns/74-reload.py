@@ -97,6 +97,8 @@ PublicKey = {s.key("c")[1]}
     # its own leaks are nobody's concern
     blast = ["env", "ASAN_OPTIONS=detect_leaks=0", BLAST]
     sink = b.start(*blast, "sink", "-i", "2", "-t", "300", LO, LOAD, tag="sink")
+    until(lambda: b.run("ss", "-Hlun", "sport", "=", f":{LOAD}").stdout,
+          "the sink is there")
     load = a.start(*blast, "send", "-w", "0.5", "-l", "200", "-b", "16", "-f",
                    "4", "-r", RATE, "-t", "300", LO, IN, tag="load")
     until(lambda: near.peer()["sent"]["datagrams"] > RATE / 10, "the load runs")

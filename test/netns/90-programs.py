@@ -3,6 +3,7 @@
 """Real programs through the tunnel, while only TCP passes between the hosts:
 dig and dnsmasq, iperf3 -u"""
 import json
+import re
 
 from lib import LINK, LO, LO6, Relay, Scene, equal, true, until, url
 
@@ -12,8 +13,10 @@ with Scene("90", __doc__) as s:
         h.nft("add table inet t; add chain inet t c { type filter hook input "
               "priority 0; }; add rule inet t c iif eth0 meta l4proto udp "
               "counter drop")
-    server = s.serve(b, url("tcp", b.v4, LINK))
-    client = s.config(a, f"""PrivateKeyFile = {s.key("c")[0]}
+    # a busy machine drops nothing for its age
+    server = s.serve(b, url("tcp", b.v4, LINK), options=["--max-age", "2000"])
+    client = s.config(a, f"""MaxAge = 2s
+PrivateKeyFile = {s.key("c")[0]}
 [Peer server]
 PublicKey = {s.key("s")[1]}
 Endpoint = {url("tcp", b.v4, LINK)}
@@ -64,16 +67,29 @@ Via = server
     Relay(a, LO, 5201, (b.v4, 5201))
     b.start("iperf3", "-s", "--forceflush").said("Server listening")
 
+    def no_room():
+        """datagrams that did not fit into a socket other than ours: iperf3's
+        holds 20 ms of them, and on a busy machine it waits longer for a CPU"""
+        n = -sum(node.dropped("overrun") for node in (client, server))
+        for h in (a, b):
+            names, values = re.findall(r"^Udp: (.*)", h.run(
+                "cat", "/proc/net/snmp").stdout, re.M)
+            n += int(dict(zip(names.split(), values.split()))["RcvbufErrors"])
+        return n
+
     for name, args in (("up", ()), ("down", ("-R",))):
         with s.check(f"iperf3 -u, 50 Mbit/s {name}: no loss, little jitter"):
+            room = no_room()
             out = a.run("iperf3", "-c", LO, "-u", "-b", "50M", "-t", "2",
                         "-l", "1400", "-J", *args).stdout
             total = json.loads(out)["end"]["sum"]
+            lost, iperf = total["lost_packets"], no_room() - room
             s.note(f"{total['bits_per_second'] / 1e6:.1f} Mbit/s, "
-                   f"{total['lost_packets']} of {total['packets']} lost, "
+                   f"{lost} of {total['packets']} lost, {iperf} by iperf3, "
                    f"jitter {total['jitter_ms']:.3f} ms")
             true(total["packets"] > 8000, f"{total['packets']} packets")
-            equal(total["lost_packets"], 0, "lost")
+            true(lost <= iperf, f"{lost} lost, {iperf} of these by iperf3; "
+                 f"{client.drops()}, {server.drops()}")
             true(total["jitter_ms"] < 5, f"{total['jitter_ms']} ms jitter")
 
     with s.check("no datagram went between the hosts but in the tunnel"):
