@@ -89,6 +89,7 @@ class Stream:
         self.told_taken, self.limit = 0, WINDOW             # what the peer's WINDOW said
         self.data, self.have, self.final = bytearray(), Spans(), None
         self.taken, self.said, self.window = 0, 0, WINDOW   # what ours said
+        self.unsure = False                                 # ... which may have been lost
         self.hold = False                                   # the consumer does not read
 
     def write(self, data, end=False):
@@ -363,7 +364,7 @@ class Transport(Session):
                 s.again += [(a, b) for a, b in s.acked.without(item[1], item[2])]
                 s.end_sent = s.end_sent and not item[3]
             elif item[0] == "WINDOW":
-                s.said = -1
+                s.unsure = True
             elif item[0] in ("OPEN", "OPENED", "RESET"):
                 self.control.append(item)
         self.counts["lost"] += 1
@@ -396,8 +397,8 @@ class Transport(Session):
         live = [s for s in self.streams.values() if s.code is None]
         much = sum(s.taken - s.said for s in live) >= self.session_window // 4
         for s in live:
-            if s.said < 0 or s.taken - s.said >= s.window // 2 or much and s.taken > s.said:
-                s.said = s.taken
+            if s.unsure or s.taken - s.said >= s.window // 2 or much and s.taken > s.said:
+                s.said, s.unsure = s.taken, False
                 yield s, ("WINDOW",), frame("WINDOW", s.name, s.taken, s.window)
 
     def fill(self):
