@@ -154,12 +154,6 @@ static void live(struct world *w)
 	cv_time healed = w->now;
 	wait_for(w, patience(w), talks_over);
 	w->tally.longest = w->now - healed;
-	if (getenv("SLOWEST") && w->tally.longest > CV_SEC(3))
-		printf("# seed %llu took %.1f s%s%s\n",
-			(unsigned long long)w->seed,
-			(double)w->tally.longest / 1e6,
-			w->crashed ? " crashed" : "",
-			w->cfg.on[FAULT_CUT_LONG] ? " cut" : "");
 	if (!w->failed)
 		talks_judge(w);
 	if (!w->failed)
