@@ -435,7 +435,7 @@ def _():
 # ---- windows ---------------------------------------------------------------
 
 
-@check("serve udp: a peer that never takes gets 512 KiB of a stream, and then what WINDOW says")
+@check("serve udp: a peer that never takes gets 1 MiB of a stream, and then what WINDOW says")
 def _():
     for plain in MODES:
         with Source() as source, Echo() as echo, Serve(plain=plain) as v:
@@ -944,7 +944,7 @@ def _():
         equal(s.counts["PONG"], 0)
 
 
-@check("forward udp: the window of a stream holds it back at 512 KiB, of all at 8 MiB")
+@check("forward udp: the window of a stream holds it back at 1 MiB, of all at 8 MiB")
 def _():
     with Forward() as v:
         s = v.session()

@@ -12,7 +12,7 @@ import time
 from reference import (DONE, INITIATION, NOT_ALLOWED, PLAIN, RESPONSE, UNKNOWN_FLOW, Dropped,
                        Initiation, Link, Malformed, Session, ack, frame, frames, respond, stream)
 
-WINDOW, SESSION_WINDOW, LARGEST = 512 << 10, 8 << 20, 16 << 20
+WINDOW, SESSION_WINDOW, LARGEST = 1 << 20, 8 << 20, 16 << 20
 SMALL = 1280 - 28                       # 12.6: what every path takes, without IPv4 and UDP
 PROBE, REORDER, IN_FLIGHT = .25, 3, 64
 # 12.2: what asks on a byte stream; on datagram links it is all but QUIET
