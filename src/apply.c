@@ -228,16 +228,11 @@ static void *listen_foreign(struct apply *a, const struct cv_conf_text *t,
 	return port;
 }
 
-bool cv_is_udp(const struct cv_conf_text *t)
-{
-	return !strncmp(t->text, "udp:", 4);
-}
-
 void cv_unlisten(const struct cv_conf_text *t, void *port)
 {
 	if (port && cv_framing_of(t->text))
 		cv_frames_unlisten(port);
-	else if (port && cv_is_udp(t))
+	else if (port && cv_conf_is(t, "udp"))
 		cv_port_unlisten(port);
 	else if (port)
 		cv_tcp_unlisten(port);
@@ -251,8 +246,8 @@ static void *listen_on(struct apply *a, const struct cv_conf_text *t,
 	if (cv_framing_of(t->text))
 		return listen_foreign(a, t, u, why);
 	cv_url_addr(u, &at); /* it is a number: numeric() */
-	return cv_is_udp(t) ? (void *)cv_port_listen(l, &at, u, why)
-			    : (void *)cv_tcp_listen(l, &at, u, why);
+	return cv_conf_is(t, "udp") ? (void *)cv_port_listen(l, &at, u, why)
+				    : (void *)cv_tcp_listen(l, &at, u, why);
 }
 
 static int make_listen(struct apply *a, unsigned i)
@@ -548,7 +543,7 @@ static void commit(struct apply *a)
 	if (gone.env)
 		cv_policy_clear(&gone);
 	const char *to = a->next->to.text;
-	bool streams = !strncmp(to, "tcp:", 4);
+	bool streams = cv_conf_is(&a->next->to, "tcp");
 	if (c->out) {
 		cv_udp_out_allow(c->out, streams ? "" : to);
 		cv_tcp_out_allow(c->tcp_out, streams ? to : "");

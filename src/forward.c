@@ -6,7 +6,7 @@
 
 bool cv_forward_streams(const struct cv_conf_forward *f)
 {
-	return !strncmp(f->from.text, "tcp:", 4);
+	return cv_conf_is(&f->from, "tcp");
 }
 
 void *cv_forward_listen(struct culvert *c, const struct cv_conf_forward *f,

@@ -94,9 +94,6 @@ struct cv_session *cv_session_named(struct culvert *, const char *name);
  */
 int cv_apply(struct culvert *, struct cv_conf *next, struct culvert_diag *);
 
-/** cv_is_udp() - whether the URL of a Listen is udp:// */
-bool cv_is_udp(const struct cv_conf_text *);
-
 /** cv_unlisten() - close the port that a Listen was made into; NULL is fine */
 void cv_unlisten(const struct cv_conf_text *, void *port);
 

@@ -85,7 +85,7 @@ static void stop_listening(struct culvert *c)
 			continue;
 		}
 		/* links go on in it until all is said */
-		if (cv_is_udp(&c->conf.listen[i])) {
+		if (cv_conf_is(&c->conf.listen[i], "udp")) {
 			cv_port_pause(port);
 			continue;
 		}

@@ -138,6 +138,20 @@ void cv_bufq_grew(struct cv_bufq *q, struct cv_buf *b, size_t n)
 	q->bytes += n;
 }
 
+void cv_bufq_sent(struct cv_bufq *q, struct cv_pool *pool, size_t n)
+{
+	while (n) {
+		struct cv_buf *b = q->head;
+		size_t left = b->len - b->sent;
+		if (n < left) {
+			b->sent += (uint32_t)n;
+			return;
+		}
+		n -= left;
+		cv_buf_free(pool, cv_bufq_pop(q));
+	}
+}
+
 struct cv_buf *cv_bufq_pop(struct cv_bufq *q)
 {
 	struct cv_buf *b = q->head;

@@ -105,6 +105,10 @@ void cv_bufq_prepend(struct cv_bufq *, struct cv_buf *);
 /** cv_bufq_grew() - @n bytes were written at the end of @b, which is in @q */
 void cv_bufq_grew(struct cv_bufq *, struct cv_buf *b, size_t n);
 
+/** cv_bufq_sent() - @n bytes were written off the front; what is used up goes
+ * back to the pool */
+void cv_bufq_sent(struct cv_bufq *, struct cv_pool *, size_t n);
+
 /** cv_bufq_pop() - the first, or NULL; cv_bufq_clear() frees all */
 struct cv_buf *cv_bufq_pop(struct cv_bufq *);
 void cv_bufq_clear(struct cv_bufq *, struct cv_pool *);

@@ -25,6 +25,9 @@ struct cv_conf_text {
 	unsigned line;
 };
 
+/** cv_conf_is() - whether it is a URL of that scheme */
+bool cv_conf_is(const struct cv_conf_text *, const char *scheme);
+
 /** struct cv_conf_peer - [Peer NAME] */
 struct cv_conf_peer {
 	char name[CV_NAME];           /* "": its key's first characters */

@@ -162,9 +162,10 @@ static int check_options(const struct cv_conf_text *t, const struct shape *s,
 	return 0;
 }
 
-static bool streams(const struct cv_conf_text *t)
+bool cv_conf_is(const struct cv_conf_text *t, const char *scheme)
 {
-	return !strncmp(t->text, "tcp:", 4);
+	size_t n = strlen(scheme);
+	return !strncmp(t->text, scheme, n) && t->text[n] == ':';
 }
 
 static int check_url(const struct cv_conf_text *t, const struct shape *s,
@@ -202,8 +203,7 @@ static int check_url(const struct cv_conf_text *t, const struct shape *s,
 static int check_link(const struct cv_conf_text *t, const struct shape *stream,
 	const struct shape *dgram, struct culvert_diag *d)
 {
-	bool udp = !strncmp(t->text, "udp:", 4);
-	return check_url(t, udp ? dgram : stream, d);
+	return check_url(t, cv_conf_is(t, "udp") ? dgram : stream, d);
 }
 
 int cv_conf_check_peers(
@@ -249,7 +249,7 @@ static int check_foreign(
 {
 	struct cv_conf_text via = { .line = f->via_line };
 	strcpy(via.text, f->via);
-	if (streams(&f->from))
+	if (cv_conf_is(&f->from, "tcp"))
 		return cv_conf_fail(d, CULVERT_EINVAL, f->from.line,
 			"From = \"%s\": frames+tcp:// and udptunnel+tcp:// "
 			"carry datagrams: write udp:// here",
@@ -264,7 +264,7 @@ static int check_foreign(
 
 static int check_to(const struct cv_conf_text *to, struct culvert_diag *d)
 {
-	return check_url(to, streams(to) ? &to_tcp : &to_shape, d);
+	return check_url(to, cv_conf_is(to, "tcp") ? &to_tcp : &to_shape, d);
 }
 
 static int check_forward(const struct cv_conf *c,
@@ -274,16 +274,17 @@ static int check_forward(const struct cv_conf *c,
 		return cv_conf_fail(d, CULVERT_EINVAL, f->line,
 			"[Forward %s] needs \"%s\"", f->name,
 			*f->via ? "From" : "Via");
-	int err = check_url(
-		&f->from, streams(&f->from) ? &from_tcp : &from_shape, d);
+	int err = check_url(&f->from,
+		cv_conf_is(&f->from, "tcp") ? &from_tcp : &from_shape, d);
 	if (!err && *f->to.text)
 		err = check_to(&f->to, d);
-	if (!err && *f->to.text && streams(&f->to) != streams(&f->from))
+	if (!err && *f->to.text &&
+		cv_conf_is(&f->to, "tcp") != cv_conf_is(&f->from, "tcp"))
 		err = cv_conf_fail(d, CULVERT_EINVAL, f->to.line,
 			"To = \"%s\": From is %s://, and a flow is of one kind "
 			"from end to end: write %s:// here too",
-			f->to.text, streams(&f->from) ? "tcp" : "udp",
-			streams(&f->from) ? "tcp" : "udp");
+			f->to.text, cv_conf_is(&f->from, "tcp") ? "tcp" : "udp",
+			cv_conf_is(&f->from, "tcp") ? "tcp" : "udp");
 	if (err)
 		return err;
 	if (strstr(f->via, "://"))
@@ -355,7 +356,7 @@ static int check_serve(struct cv_conf *c, struct culvert_diag *d)
 	if (!err && *c->to.text)
 		err = check_to(&c->to, d);
 	const struct cv_conf_text *foreign = foreign_listen(c);
-	if (!err && foreign && (!*c->to.text || streams(&c->to)))
+	if (!err && foreign && (!*c->to.text || cv_conf_is(&c->to, "tcp")))
 		err = cv_conf_fail(d, CULVERT_EINVAL, foreign->line,
 			"Listen = \"%s\": its clients name no target: add "
 			"\"--to udp://HOST:PORT\" (To)",

@@ -25,8 +25,8 @@ static void move(struct cv_path *p, const struct cv_addr *remote,
 static void challenge(struct cv_path *p, cv_time now)
 {
 	struct cv_session *s = p->link->session;
-	cv_time wait =
-		s->transport ? cv_rtt_pto(&s->transport->rtt, 0) : CV_MS(333);
+	cv_time wait = s->transport ? cv_rtt_pto(&s->transport->rtt, 0)
+				    : CV_RTT_INITIAL;
 	p->roam.ask = now + (wait << p->roam.tries);
 	cv_path_control(p, &(struct cv_frame){ .type = CV_FRAME_CHALLENGE,
 				   .value = p->roam.token });

@@ -176,7 +176,7 @@ static void begin_waiting(struct cv_session *s, cv_time now)
 }
 
 /* streams that wait to be opened, or to go on */
-void cv_session_wake_streams(struct cv_session *s, cv_time now)
+static void wake_streams(struct cv_session *s, cv_time now)
 {
 	for (struct cv_list *l = s->flows.next; s->transport && l != &s->flows;
 		l = l->next) {
@@ -203,7 +203,7 @@ void cv_session_ready(struct cv_session *s, struct cv_path *p, cv_time now)
 		cv_transport_path(s->transport, p, now);
 	begin_waiting(s, now);
 	cv_session_open_pinned(s);
-	cv_session_wake_streams(s, now);
+	wake_streams(s, now);
 	cv_session_wake(s, now);
 	cv_node_dirty(s->node, p->link);
 	cv_session_want(s, now);

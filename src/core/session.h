@@ -129,7 +129,6 @@ void cv_session_ready(struct cv_session *, struct cv_path *, cv_time now);
 unsigned cv_session_wants(const struct cv_session *);
 void cv_session_wake(struct cv_session *, cv_time now);
 void cv_session_open_pinned(struct cv_session *);
-void cv_session_wake_streams(struct cv_session *, cv_time now);
 void cv_session_schedule(struct cv_session *, cv_time now);
 void cv_session_want(struct cv_session *, cv_time now);
 void cv_session_doubt(struct cv_session *, cv_time now);

@@ -178,23 +178,21 @@ static int on_stream(
 	flow->rx += flow->end[0].session == s ? 0 : f->len;
 	flow->tx += flow->end[0].session == s ? f->len : 0;
 	cv_flow_touch(&node->flows, flow, now);
-	return cv_stream_input(flow->stream, f, now);
+	return cv_stream_input(flow->stream, f);
 }
 
 static int on_window(
 	struct cv_session *s, const struct cv_frame *f, cv_time now)
 {
 	struct cv_transport *t = s->transport;
-	struct cv_flow *flow;
+	struct cv_stream *st;
 	if (f->value > CV_WINDOW_MAX)
 		return CULVERT_EPROTO;
 	if (!t)
 		return 0;
 	if (f->type == CV_FRAME_WINDOW) {
-		flow = cv_flow_find_id(&s->node->flows, s, f->flow ^ 1);
-		return flow && flow->stream && flow->stream->transport
-			       ? cv_stream_window(flow->stream, f, now)
-			       : 0;
+		st = cv_stream_find(s, f->flow ^ 1);
+		return st ? cv_stream_window(st, f, now) : 0;
 	}
 	if (f->value > t->tx_window)
 		t->tx_window = f->value;

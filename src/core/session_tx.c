@@ -251,7 +251,7 @@ static struct cv_buf *take_streams(struct cv_path *p, bool *kept, cv_time now)
 {
 	struct cv_session *s = p->link->session;
 	struct cv_buf *b = s->transport && s->turn == p
-				   ? cv_transport_chunk(s->transport, now)
+				   ? cv_transport_chunk(s->transport)
 				   : NULL;
 	*kept = b != NULL;
 	if (b && s->ready > 1 && cv_path_turn(s, now) != p)

@@ -33,6 +33,12 @@ int cv_stream_new(struct cv_flow *f, struct cv_end *e)
 	return 0;
 }
 
+struct cv_stream *cv_stream_find(struct cv_session *s, uint64_t id)
+{
+	struct cv_flow *f = cv_flow_find_id(&s->node->flows, s, id);
+	return f && f->stream && f->stream->transport ? f->stream : NULL;
+}
+
 void cv_stream_leave(struct cv_stream *st)
 {
 	if (!st->transport)
@@ -128,10 +134,7 @@ static size_t put_window(struct cv_stream *st, uint8_t *p, size_t room)
 	t->rx_out -= st->rx.taken - st->told;
 	t->untold -= st->rx.taken - st->told;
 	st->told = st->rx.taken;
-	struct cv_part *part = cv_flights_part(&t->flights);
-	part->type = CV_PART_WINDOW;
-	part->flow = st->end->id;
-	t->parts--;
+	cv_transport_part(t, CV_PART_WINDOW, st->end->id);
 	return cv_frame_put(p, &(struct cv_frame){ .type = CV_FRAME_WINDOW,
 				       .flow = st->end->id,
 				       .taken = st->told,
@@ -148,13 +151,11 @@ static size_t put_piece(struct cv_stream *st, uint8_t *p, size_t room)
 		!cv_sndbuf_take(&st->tx, &n->env, (uint32_t)(room - head),
 			cv_transport_fresh(t), &piece))
 		return 0;
-	struct cv_part *part = cv_flights_part(&t->flights);
-	part->type = CV_PART_STREAM;
-	part->flow = st->end->id;
+	struct cv_part *part =
+		cv_transport_part(t, CV_PART_STREAM, st->end->id);
 	part->offset = piece.offset;
 	part->len = piece.len;
 	part->fin = piece.fin;
-	t->parts--;
 	if (piece.again)
 		t->retransmitted += piece.len;
 	else
@@ -213,10 +214,9 @@ static int check(struct cv_stream *st, const struct cv_frame *f)
 	return 0;
 }
 
-int cv_stream_input(struct cv_stream *st, const struct cv_frame *f, cv_time now)
+int cv_stream_input(struct cv_stream *st, const struct cv_frame *f)
 {
 	struct cv_node *n = st->transport->session->node;
-	(void)now;
 	if (check(st, f))
 		return CULVERT_EPROTO;
 	int64_t old = cv_rcvbuf_direct(&st->rx, f->value, f->len);
@@ -255,11 +255,9 @@ int cv_stream_window(
 	return 0;
 }
 
-void cv_stream_acked(
-	struct cv_stream *st, const struct cv_part *part, cv_time now)
+void cv_stream_acked(struct cv_stream *st, const struct cv_part *part)
 {
 	struct cv_node *n = st->transport->session->node;
-	(void)now;
 	cv_sndbuf_acked(&st->tx, &n->pool, part->offset,
 		part->offset + part->len, part->fin);
 	feed(st);

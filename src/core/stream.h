@@ -50,6 +50,10 @@ struct cv_stream {
  * Return: 0 or CULVERT_ENOMEM */
 int cv_stream_new(struct cv_flow *, struct cv_end *e);
 
+/** cv_stream_find() - that of a session's flow, by the number that we write, or
+ * NULL; it has not left */
+struct cv_stream *cv_stream_find(struct cv_session *, uint64_t id);
+
 /** cv_stream_free() - NULL is fine */
 void cv_stream_free(struct cv_stream *, struct cv_node *);
 
@@ -79,14 +83,14 @@ size_t cv_stream_put(struct cv_stream *, uint8_t *p, size_t room);
 /** cv_stream_input() - a STREAM frame of the peer: 0; CULVERT_EPROTO; or
  * another error if it could not be kept: the packet does not count as received
  */
-int cv_stream_input(struct cv_stream *, const struct cv_frame *, cv_time now);
+int cv_stream_input(struct cv_stream *, const struct cv_frame *);
 
 /** cv_stream_window() - a WINDOW frame; CULVERT_EPROTO if more was taken than
  * sent */
 int cv_stream_window(struct cv_stream *, const struct cv_frame *, cv_time now);
 
 /** cv_stream_acked(), cv_stream_lost() - what became of a part */
-void cv_stream_acked(struct cv_stream *, const struct cv_part *, cv_time now);
+void cv_stream_acked(struct cv_stream *, const struct cv_part *);
 void cv_stream_lost(struct cv_stream *, const struct cv_part *, cv_time now);
 
 /** cv_stream_settle() - if both directions have ended, so does the flow, soon

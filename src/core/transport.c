@@ -22,6 +22,26 @@ void cv_transport_drop_slice(struct cv_transport *t, enum cv_drop why)
 	cv_slice_clear(&t->slice, &t->session->node->pool);
 }
 
+/* two that know nothing of each other */
+static void begin(struct cv_transport *t)
+{
+	struct cv_session *s = t->session;
+	t->window = CV_SESSION_WINDOW;
+	t->tx_window = t->rx_window = CV_SESSION_WINDOW;
+	cv_flights_init(&t->flights, &s->node->env, s->number);
+	cv_acks_init(&t->acks, &s->node->env);
+	cv_loss_init(&t->loss);
+}
+
+static void forget(struct cv_transport *t)
+{
+	struct cv_node *n = t->session->node;
+	cv_flights_clear(&t->flights, &n->pool);
+	cv_acks_clear(&t->acks);
+	cv_ranges_clear(&t->opened, &n->env);
+	cv_transport_drop_slice(t, CV_DROP_LINK_LOST);
+}
+
 struct cv_transport *cv_transport_get(struct cv_session *s)
 {
 	struct cv_node *n = s->node;
@@ -33,13 +53,9 @@ struct cv_transport *cv_transport_get(struct cv_session *s)
 		return NULL;
 	t->session = s;
 	t->timer.fire = on_timer;
-	t->window = CV_SESSION_WINDOW;
-	t->tx_window = t->rx_window = CV_SESSION_WINDOW;
 	cv_list_init(&t->turns);
 	cv_list_init(&t->stalled);
-	cv_flights_init(&t->flights, &n->env, s->number);
-	cv_acks_init(&t->acks, &n->env);
-	cv_loss_init(&t->loss);
+	begin(t);
 	s->transport = t;
 	return t;
 }
@@ -51,28 +67,15 @@ void cv_transport_free(struct cv_transport *t)
 	struct cv_session *s = t->session;
 	struct cv_node *n = s->node;
 	cv_timer_set(&n->timers, &t->timer, CV_NEVER);
-	cv_flights_clear(&t->flights, &n->pool);
-	cv_acks_clear(&t->acks);
-	cv_ranges_clear(&t->opened, &n->env);
-	cv_transport_drop_slice(t, CV_DROP_LINK_LOST);
+	forget(t);
 	s->transport = NULL;
 	n->env.free(n->env.user, t, sizeof *t);
 }
 
 void cv_transport_restart(struct cv_transport *t)
 {
-	struct cv_node *n = t->session->node;
-	uint8_t generation = t->generation;
-	cv_flights_clear(&t->flights, &n->pool);
-	cv_acks_clear(&t->acks);
-	cv_ranges_clear(&t->opened, &n->env);
-	cv_transport_drop_slice(t, CV_DROP_LINK_LOST);
-	cv_flights_init(&t->flights, &n->env, t->session->number);
-	cv_acks_init(&t->acks, &n->env);
-	cv_loss_init(&t->loss);
-	t->generation = generation;
-	t->window = CV_SESSION_WINDOW;
-	t->tx_window = t->rx_window = CV_SESSION_WINDOW;
+	forget(t);
+	begin(t);
 	t->tell = t->ping = t->pad = t->copies = false;
 	t->probes = 0;
 	t->waiting = 0;
@@ -88,8 +91,6 @@ static void begin_path(struct cv_transport *t, cv_time now)
 	if (rtt)
 		cv_rtt_sample(&t->rtt, rtt, 0);
 	cv_loss_init(&t->loss);
-	if (t->flights.next)
-		t->loss.largest = 0;
 	cv_pmtud_init(&t->pmtud, t->path->link->mtu, now);
 	cv_cc_init(&t->cc, s->cc, t->pmtud.mtu, rtt, now);
 	cv_pacer_reset(&t->pacer, now);

@@ -133,6 +133,11 @@ void cv_transport_took(struct cv_transport *, size_t n, cv_time now);
 /** cv_transport_relax() - the session's window may let out more */
 void cv_transport_relax(struct cv_transport *);
 
+/** cv_transport_part() - another part of the packet being built, of which
+ * ->parts are left; @flow: whose, or CV_NO_FLOW */
+struct cv_part *cv_transport_part(
+	struct cv_transport *, enum cv_part_type, uint64_t flow);
+
 /** cv_transport_fresh() - bytes that the peer's session window lets out */
 uint64_t cv_transport_fresh(const struct cv_transport *);
 
@@ -152,7 +157,7 @@ cv_time cv_transport_size_at(struct cv_transport *, cv_time now);
 bool cv_transport_train(struct cv_transport *, struct cv_train *, cv_time now);
 
 /** cv_transport_chunk() - frames of streams for a byte stream, or NULL */
-struct cv_buf *cv_transport_chunk(struct cv_transport *, cv_time now);
+struct cv_buf *cv_transport_chunk(struct cv_transport *);
 
 /** cv_transport_ack() - an ACK frame for a byte stream if one is due, or NULL
  */

@@ -22,9 +22,7 @@ static struct cv_stream *stream_of(
 {
 	if (hint && hint->transport && hint->end->id == id)
 		return hint;
-	struct cv_session *s = t->session;
-	struct cv_flow *f = cv_flow_find_id(&s->node->flows, s, id);
-	return f && f->stream && f->stream->transport ? f->stream : NULL;
+	return cv_stream_find(t->session, id);
 }
 
 static void part_acked(
@@ -34,7 +32,7 @@ static void part_acked(
 	case CV_PART_STREAM:
 		w->stream = stream_of(t, part->flow, w->stream);
 		if (w->stream)
-			cv_stream_acked(w->stream, part, w->now);
+			cv_stream_acked(w->stream, part);
 		break;
 	case CV_PART_CONTROL:
 		cv_buf_free(&t->session->node->pool, part->ctl);

@@ -69,6 +69,16 @@ cv_time cv_transport_when(const struct cv_transport *t, cv_time now)
 	return t->probes ? now : cv_pacer_when(&t->pacer);
 }
 
+struct cv_part *cv_transport_part(
+	struct cv_transport *t, enum cv_part_type type, uint64_t flow)
+{
+	struct cv_part *part = cv_flights_part(&t->flights);
+	part->type = (uint8_t)type;
+	part->flow = flow;
+	t->parts--;
+	return part;
+}
+
 /* control frames: whole buffers, each a part; no more than a peer takes */
 static size_t put_control(struct cv_transport *t, uint8_t *p, size_t room)
 {
@@ -80,12 +90,9 @@ static size_t put_control(struct cv_transport *t, uint8_t *p, size_t room)
 			break;
 		frames += q->head->frames;
 		struct cv_buf *b = cv_bufq_pop(q);
-		struct cv_part *part = cv_flights_part(&t->flights);
 		memcpy(p + n, cv_buf_data(b), b->len);
 		n += b->len;
-		part->type = CV_PART_CONTROL;
-		part->ctl = b;
-		t->parts--;
+		cv_transport_part(t, CV_PART_CONTROL, CV_NO_FLOW)->ctl = b;
 	}
 	t->slice.opens = n ? frames : 0;
 	return n;
@@ -109,10 +116,7 @@ static size_t put_window(struct cv_transport *t, uint8_t *p, size_t room)
 {
 	if (!t->tell || room < CV_FRAME_SHORT || !t->parts)
 		return 0;
-	struct cv_part *part = cv_flights_part(&t->flights);
-	part->type = CV_PART_WINDOW;
-	part->flow = CV_NO_FLOW;
-	t->parts--;
+	cv_transport_part(t, CV_PART_WINDOW, CV_NO_FLOW);
 	t->tell = false;
 	t->rx_window = t->window;
 	return cv_frame_put(
@@ -154,6 +158,13 @@ static size_t put_streams(struct cv_transport *t, uint8_t *p, size_t room)
 			break;
 	}
 	return n;
+}
+
+/* what is sent next is another stream's */
+static void next_turn(struct cv_transport *t)
+{
+	if (!cv_list_empty(&t->turns))
+		cv_list_append(&t->turns, t->turns.next);
 }
 
 /* what asks for an acknowledgement; bytes written */
@@ -325,9 +336,7 @@ static void fill(struct cv_transport *t, struct cv_train *out, cv_time now)
 	if (n && may)
 		cv_pacer_sent(&t->pacer, n + packets * overhead(t->path),
 			pace(t), now);
-	/* the next train is another stream's */
-	if (!cv_list_empty(&t->turns))
-		cv_list_append(&t->turns, t->turns.next);
+	next_turn(t);
 }
 
 bool cv_transport_train(
@@ -369,10 +378,9 @@ void cv_transport_spoilt(struct cv_transport *t, cv_time now)
 		t, cv_flights_sent(&t->flights, number, 0, now), now);
 }
 
-struct cv_buf *cv_transport_chunk(struct cv_transport *t, cv_time now)
+struct cv_buf *cv_transport_chunk(struct cv_transport *t)
 {
 	struct cv_pool *pool = &t->session->node->pool;
-	(void)now;
 	if (!cv_transport_wants(t) || reserve(t, CV_PACKET_PARTS))
 		return NULL;
 	struct cv_buf *b = cv_buf_large(pool);
@@ -383,8 +391,7 @@ struct cv_buf *cv_transport_chunk(struct cv_transport *t, cv_time now)
 	size_t n = put_window(t, cv_buf_data(b), room);
 	n += put_streams(t, cv_buf_data(b) + n, room - n);
 	b->len = (uint32_t)n;
-	if (!cv_list_empty(&t->turns))
-		cv_list_append(&t->turns, t->turns.next);
+	next_turn(t);
 	if (n)
 		return b;
 	cv_buf_free(pool, b);

@@ -14,17 +14,14 @@
 #include "core/proxyhdr.h"
 #include "edge/tcp_end.h"
 #include "loop/connect.h"
+#include "loop/files.h"
 #include "loop/sock.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
-
-enum { KEPT_BACK = 64 }; /* descriptors that flows leave alone */
 
 /* what a flow needs only until it is connected */
 struct opening {
@@ -308,7 +305,6 @@ static const struct cv_edge_ops ops = {
 struct cv_tcp_out *cv_tcp_out_new(
 	struct cv_loop *loop, const struct cv_policy *policy)
 {
-	struct rlimit limit;
 	struct cv_tcp_out *o = calloc(1, sizeof *o);
 	if (!o)
 		return NULL;
@@ -316,9 +312,7 @@ struct cv_tcp_out *cv_tcp_out_new(
 	o->set.edge.ops = &ops;
 	o->set.gone = gone;
 	o->policy = policy;
-	o->fds = INT_MAX;
-	if (!getrlimit(RLIMIT_NOFILE, &limit) && limit.rlim_cur < INT_MAX)
-		o->fds = (int)limit.rlim_cur - KEPT_BACK;
+	o->fds = cv_files_flows();
 	return o;
 }
 

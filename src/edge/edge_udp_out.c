@@ -9,21 +9,19 @@
  */
 #include "edge/edge_udp_out.h"
 
+#include "loop/files.h"
 #include "loop/resolve.h"
 #include "loop/sock.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 enum {
 	HELD_DGRAMS = 64, /* of a flow whose target is being resolved */
 	HELD_BYTES = 66 << 10,
-	KEPT_BACK = 64, /* descriptors that flows leave alone */
 };
 
 struct held {
@@ -457,7 +455,6 @@ static const struct cv_edge_ops ops = {
 struct cv_udp_out *cv_udp_out_new(
 	struct cv_udp_io *io, const struct cv_policy *policy)
 {
-	struct rlimit limit;
 	struct cv_udp_out *o = calloc(1, sizeof *o);
 	if (!o)
 		return NULL;
@@ -465,9 +462,7 @@ struct cv_udp_out *cv_udp_out_new(
 	o->udp = io;
 	o->policy = policy;
 	cv_list_init(&o->fixed);
-	o->fds = INT_MAX;
-	if (!getrlimit(RLIMIT_NOFILE, &limit) && limit.rlim_cur < INT_MAX)
-		o->fds = (int)limit.rlim_cur - KEPT_BACK;
+	o->fds = cv_files_flows();
 	o->edge.ops = &ops;
 	o->edge.node = &o->loop->node;
 	cv_list_init(&o->edge.dirty);

@@ -266,21 +266,6 @@ static void settle(struct cv_tcp_end *c, size_t n)
 		over(c);
 }
 
-/* take @n bytes off what has waited */
-static void written(struct cv_tcp_end *c, size_t n)
-{
-	while (n) {
-		struct cv_buf *b = c->out.head;
-		size_t left = b->len - b->sent;
-		if (n < left) {
-			b->sent += (uint32_t)n;
-			return;
-		}
-		n -= left;
-		cv_buf_free(&node_of(c)->pool, cv_bufq_pop(&c->out));
-	}
-}
-
 static void write_late(struct cv_tcp_end *c)
 {
 	struct iovec iov[BUFS];
@@ -289,7 +274,7 @@ static void write_late(struct cv_tcp_end *c)
 		iov[count++] = (struct iovec){ cv_buf_data(b) + b->sent,
 			b->len - b->sent };
 	n = count ? put(c, iov, count) : 0;
-	written(c, n);
+	cv_bufq_sent(&c->out, &node_of(c)->pool, n);
 	settle(c, n);
 }
 

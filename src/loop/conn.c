@@ -17,21 +17,6 @@ enum {
 	LITTLE = 2048, /* of a read: a datagram as most networks carry it */
 };
 
-/* bytes written off the front of the queue */
-static void written(struct cv_conn *s, size_t n)
-{
-	while (n) {
-		struct cv_buf *b = s->out.head;
-		size_t left = b->len - b->sent;
-		if (n < left) {
-			b->sent += (uint32_t)n;
-			return;
-		}
-		n -= left;
-		cv_buf_free(&s->loop->node.pool, cv_bufq_pop(&s->out));
-	}
-}
-
 /* 1: the helping was written, 0: the socket is full, -1: it is broken */
 static int write_some(struct cv_conn *s)
 {
@@ -49,7 +34,7 @@ static int write_some(struct cv_conn *s)
 	ssize_t n = sendmsg(s->rx.fd, &msg, MSG_NOSIGNAL);
 	if (n < 0)
 		return errno == EAGAIN || errno == EINTR ? 0 : -1;
-	written(s, (size_t)n);
+	cv_bufq_sent(&s->out, &s->loop->node.pool, (size_t)n);
 	return (size_t)n == total;
 }
 

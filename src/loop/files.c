@@ -13,6 +13,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+enum { KEPT_BACK = 64 }; /* descriptors that flows leave alone */
+
 enum {
 	KEY_FILE = 256,
 	PEERS_FILE = 1 << 20,
@@ -106,4 +108,10 @@ unsigned cv_files_limit(void)
 	if (getrlimit(RLIMIT_NOFILE, &now) || now.rlim_cur > UINT_MAX)
 		return UINT_MAX;
 	return (unsigned)now.rlim_cur;
+}
+
+int cv_files_flows(void)
+{
+	unsigned limit = cv_files_limit();
+	return limit < INT_MAX ? (int)limit - KEPT_BACK : INT_MAX;
 }

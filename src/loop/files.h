@@ -20,4 +20,8 @@ int cv_file_peers(
 /** cv_files_limit() - how many descriptors the process may have */
 unsigned cv_files_limit(void);
 
+/** cv_files_flows() - descriptors below this number may be flows'; the rest is
+ * for links and for being asked */
+int cv_files_flows(void);
+
 #endif
