@@ -45,19 +45,20 @@ enum {
 	CV_SHOW_FLOWS = 2048,     /* listed at once: what a turn has time for */
 
 	/* streams */
-	CV_STREAM_WINDOW = 1 << 20,  /* bytes at first, of a stream ... */
-	CV_SESSION_WINDOW = 8 << 20, /* ... and of a session */
-	CV_WINDOW_MAX = 16 << 20,    /* either grows to this */
-	CV_UNSENT_MIN = 128 << 10,   /* of a stream, waiting to be sent */
-	CV_UNSENT_MAX = 1 << 20,     /* ... on a fast path */
-	CV_UNSENT_LINK = 512 << 10,  /* ... on a byte stream */
-	CV_TRACE_LINE = 500,         /* bytes of an event */
-	CV_FRAME_LEAST = 24,         /* what is left of a packet is of use */
-	CV_INITIAL_WINDOW = 10,      /* packets (RFC 9002, section 7.2) */
-	CV_NUDGE_BYTES = 1000,       /* in a packet of a busy sender */
-	CV_NUDGE_PACKETS = 16,       /* come from a busy one */
-	CV_PACKET_PARTS = 64,        /* things in a packet to be sent again */
-	CV_OPENED_RANGES = 256,      /* what a peer opened, as ranges */
+	CV_STREAM_WINDOW = 1 << 20,      /* bytes at first, of a stream ... */
+	CV_SESSION_WINDOW = 8 << 20,     /* ... and of a session */
+	CV_STREAM_WINDOW_MAX = 16 << 20, /* what they grow to */
+	CV_SESSION_WINDOW_MAX = 32 << 20,
+	CV_UNSENT_MIN = 128 << 10,  /* of a stream, waiting to be sent */
+	CV_UNSENT_MAX = 1 << 20,    /* ... on a fast path */
+	CV_UNSENT_LINK = 512 << 10, /* ... on a byte stream */
+	CV_TRACE_LINE = 500,        /* bytes of an event */
+	CV_FRAME_LEAST = 24,        /* what is left of a packet is of use */
+	CV_INITIAL_WINDOW = 10,     /* packets (RFC 9002, section 7.2) */
+	CV_NUDGE_BYTES = 1000,      /* in a packet of a busy sender */
+	CV_NUDGE_PACKETS = 16,      /* come from a busy one */
+	CV_PACKET_PARTS = 64,       /* things in a packet to be sent again */
+	CV_OPENED_RANGES = 256,     /* what a peer opened, as ranges */
 
 	/* what one packet or one turn of the loop may ask for, so that one
 	   peer's flood is not everybody's stall */

@@ -178,7 +178,7 @@ static int on_stream(
 	flow->rx += flow->end[0].session == s ? 0 : f->len;
 	flow->tx += flow->end[0].session == s ? f->len : 0;
 	cv_flow_touch(&node->flows, flow, now);
-	return cv_stream_input(flow->stream, f);
+	return cv_stream_input(flow->stream, f, now);
 }
 
 static int on_window(
@@ -186,7 +186,9 @@ static int on_window(
 {
 	struct cv_transport *t = s->transport;
 	struct cv_stream *st;
-	if (f->value > CV_WINDOW_MAX)
+	uint64_t most = f->type == CV_FRAME_WINDOW ? CV_STREAM_WINDOW_MAX
+						   : CV_SESSION_WINDOW_MAX;
+	if (f->value > most)
 		return CULVERT_EPROTO;
 	if (!t)
 		return 0;

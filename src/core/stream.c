@@ -214,7 +214,23 @@ static int check(struct cv_stream *st, const struct cv_frame *f)
 	return 0;
 }
 
-int cv_stream_input(struct cv_stream *st, const struct cv_frame *f)
+/* the consumer keeps up: what holds the sender up may be the window */
+static void widen(struct cv_stream *st, cv_time now)
+{
+	struct cv_rcvbuf *rx = &st->rx;
+	uint32_t before = st->window;
+	if (rx->next - rx->taken > st->window / 16 || rx->final != UINT64_MAX)
+		return;
+	cv_transport_grow(st->transport, &st->window, CV_STREAM_WINDOW_MAX,
+		&st->tuned, rx->highest, now);
+	if (st->window == before)
+		return;
+	st->tell = true;
+	cv_transport_widen(st->transport, st->window);
+	cv_stream_wake(st, now);
+}
+
+int cv_stream_input(struct cv_stream *st, const struct cv_frame *f, cv_time now)
 {
 	struct cv_node *n = st->transport->session->node;
 	if (check(st, f))
@@ -235,6 +251,8 @@ int cv_stream_input(struct cv_stream *st, const struct cv_frame *f)
 		deliver(st, p, len);
 	if (st->transport) /* the end may have come by itself */
 		deliver(st, f->data, 0);
+	if (st->transport)
+		widen(st, now);
 	return 0;
 }
 
@@ -242,7 +260,7 @@ int cv_stream_window(
 	struct cv_stream *st, const struct cv_frame *f, cv_time now)
 {
 	struct cv_transport *t = st->transport;
-	if (f->taken > st->tx.next || f->value > CV_WINDOW_MAX)
+	if (f->taken > st->tx.next || f->value > CV_STREAM_WINDOW_MAX)
 		return CULVERT_EPROTO;
 	if (f->taken > st->taken) {
 		t->tx_out -= f->taken - st->taken;
@@ -340,8 +358,6 @@ void cv_flow_took(struct cv_node *n, struct cv_end *to, size_t len, cv_time now)
 		return;
 	st->rx.taken += len;
 	cv_flow_touch(&n->flows, f, now);
-	cv_transport_grow(t, &st->window, &st->tuned, st->rx.taken, now);
-	cv_transport_widen(t, st->window);
 	if (st->rx.final == UINT64_MAX &&
 		st->rx.limit - st->rx.taken < st->window / 2)
 		st->tell = true;

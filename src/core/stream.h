@@ -22,7 +22,7 @@
 struct cv_part;
 struct cv_transport;
 
-/** struct cv_tuned - when this stretch began, and how much was taken then */
+/** struct cv_tuned - when this stretch began, and how much was used then */
 struct cv_tuned {
 	cv_time since;
 	uint64_t at;
@@ -83,7 +83,7 @@ size_t cv_stream_put(struct cv_stream *, uint8_t *p, size_t room);
 /** cv_stream_input() - a STREAM frame of the peer: 0; CULVERT_EPROTO; or
  * another error if it could not be kept: the packet does not count as received
  */
-int cv_stream_input(struct cv_stream *, const struct cv_frame *);
+int cv_stream_input(struct cv_stream *, const struct cv_frame *, cv_time now);
 
 /** cv_stream_window() - a WINDOW frame; CULVERT_EPROTO if more was taken than
  * sent */

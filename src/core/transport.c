@@ -3,6 +3,8 @@
 
 #include "core/node.h"
 
+#include <assert.h>
+
 static void tick(struct cv_transport *, cv_time now);
 
 static void on_timer(struct cv_timer *timer, cv_time now)
@@ -168,26 +170,26 @@ void cv_transport_revive(struct cv_transport *t, cv_time now)
 }
 
 void cv_transport_grow(const struct cv_transport *t, uint32_t *window,
-	struct cv_tuned *tuned, uint64_t taken, cv_time now)
+	uint32_t most, struct cv_tuned *tuned, uint64_t count, cv_time now)
 {
-	if (taken - tuned->at < *window / 2)
+	if (count - tuned->at < *window / 8)
 		return;
 	cv_time rtt = t->path            ? cv_rtt_smoothed(&t->rtt)
 		      : t->session->turn ? t->session->turn->rtt
 					 : 0;
-	if (now - tuned->since < 2 * rtt + CV_MS(1) &&
-		*window < CV_WINDOW_MAX &&
+	if (now - tuned->since < rtt + CV_MS(1) && *window < most &&
 		!cv_pool_scarce(&t->session->node->pool))
 		*window *= 2;
-	*tuned = (struct cv_tuned){ now, taken };
+	*tuned = (struct cv_tuned){ now, count };
 }
 
 void cv_transport_widen(struct cv_transport *t, uint32_t window)
 {
-	uint32_t want = window < CV_WINDOW_MAX / 2 ? 2 * window : CV_WINDOW_MAX;
-	if (t->window >= want)
+	static_assert((int)CV_SESSION_WINDOW_MAX == 2 * CV_STREAM_WINDOW_MAX,
+		"twice a stream's is within bounds");
+	if (t->window >= 2 * window)
 		return;
-	t->window = want;
+	t->window = 2 * window;
 	t->tell = true;
 }
 
@@ -209,7 +211,8 @@ void cv_transport_took(struct cv_transport *t, size_t n, cv_time now)
 {
 	t->taken += n;
 	t->untold += n;
-	cv_transport_grow(t, &t->window, &t->tuned, t->taken, now);
+	cv_transport_grow(
+		t, &t->window, CV_SESSION_WINDOW_MAX, &t->tuned, t->taken, now);
 	t->tell |= t->window > t->rx_window;
 	if (t->untold >= t->rx_window / 4)
 		tell_all(t);

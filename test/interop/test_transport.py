@@ -25,7 +25,7 @@ from test_reference import CULVERT, HOST, Command, check, equal, flipped, free_p
 
 import reference as ref
 from reference import Initiation, Node, ack, frame, stream
-from transport import LARGEST, SESSION_WINDOW, WINDOW, Transport
+from transport import LARGEST, SESSION_LARGEST, SESSION_WINDOW, WINDOW, Transport
 
 base.CHECKS.clear()
 NAMES = itertools.count()
@@ -510,8 +510,8 @@ def _():
         s.until(lambda: one.opened)
         malformed(v, s, frame("WINDOW", one.name, 0, LARGEST + 1))
         malformed(v, s, frame("WINDOW", one.name, 1, WINDOW))
-        malformed(v, s, frame("SESSION_WINDOW", LARGEST + 1))
-        for good in (frame("WINDOW", one.name, 0, LARGEST), frame("SESSION_WINDOW", LARGEST),
+        malformed(v, s, frame("SESSION_WINDOW", SESSION_LARGEST + 1))
+        for good in (frame("WINDOW", one.name, 0, LARGEST), frame("SESSION_WINDOW", SESSION_LARGEST),
                      frame("SESSION_WINDOW", 0), frame("WINDOW", one.name, 0, 0)):
             number = s.raw(good)
             s.barrier()
@@ -922,7 +922,7 @@ def _():
         one, = s.streams.values()
         for wrong in (ack([(2**40, 2**40)]), frame("WINDOW", one.name, 6, WINDOW),
                       frame("WINDOW", one.name, 0, LARGEST + 1),
-                      stream(one.name, WINDOW, b"x"), frame("SESSION_WINDOW", LARGEST + 1)):
+                      stream(one.name, WINDOW, b"x"), frame("SESSION_WINDOW", SESSION_LARGEST + 1)):
             malformed(v, s, wrong)
         s.raw(stream(one.name, 0, b"world", True))
         s.barrier()
@@ -1076,7 +1076,7 @@ def _():
         echoes(other, two, b"a", end=False)
         for wrong in (ack([(2**40, 2**40)]), frame("WINDOW", one.name, 2, WINDOW),
                       frame("WINDOW", one.name, 0, LARGEST + 1),
-                      stream(one.name, 2 * WINDOW, b"x"), frame("SESSION_WINDOW", LARGEST + 1)):
+                      stream(one.name, 2 * WINDOW, b"x"), frame("SESSION_WINDOW", SESSION_LARGEST + 1)):
             before = v.dropped()
             s.raw(wrong)
             s.barrier()

@@ -12,7 +12,8 @@ import time
 from reference import (DONE, INITIATION, NOT_ALLOWED, PLAIN, RESPONSE, UNKNOWN_FLOW, Dropped,
                        Initiation, Link, Malformed, Session, ack, frame, frames, respond, stream)
 
-WINDOW, SESSION_WINDOW, LARGEST = 1 << 20, 8 << 20, 16 << 20
+WINDOW, SESSION_WINDOW = 1 << 20, 8 << 20
+LARGEST, SESSION_LARGEST = 16 << 20, 32 << 20
 SMALL = 1280 - 28                       # 12.6: what every path takes, without IPv4 and UDP
 PROBE, REORDER, IN_FLIGHT = .25, 3, 64
 # 12.2: what asks on a byte stream; on datagram links it is all but QUIET
@@ -270,7 +271,7 @@ class Transport(Session):
         elif name in ("OPENED", "RESET", "WINDOW", "STREAM"):
             return self.of_stream(one)
         elif name == "SESSION_WINDOW":
-            if one[1] > LARGEST:
+            if one[1] > SESSION_LARGEST:
                 raise Malformed("session window")
             self.session_limit = max(self.session_limit, one[1])
         if name not in ("PADDING", "ACK", "STREAM", "WINDOW"):
