@@ -150,10 +150,23 @@ static void make_nonce(uint8_t out[NONCE], uint64_t n)
 		out[4 + i] = (uint8_t)(n >> 8 * i);
 }
 
+/* EVP_CIPHER_CTX_ctrl() would look for the same name with 150 ns more */
+struct tag {
+	OSSL_PARAM p[2];
+};
+
+static struct tag tag_at(uint8_t *p)
+{
+	return (struct tag){ { OSSL_PARAM_construct_octet_string(
+				       OSSL_CIPHER_PARAM_AEAD_TAG, p, CV_TAG),
+		OSSL_PARAM_construct_end() } };
+}
+
 int cv_aead_seal(struct cv_aead *a, uint64_t nonce, struct cv_bytes ad,
 	uint8_t *data, size_t len)
 {
 	EVP_CIPHER_CTX *x = (EVP_CIPHER_CTX *)a;
+	struct tag tag = tag_at(data + len);
 	uint8_t iv[NONCE];
 	int n;
 
@@ -163,8 +176,7 @@ int cv_aead_seal(struct cv_aead *a, uint64_t nonce, struct cv_bytes ad,
 				   x, NULL, &n, ad.data, (int)ad.len) != 1) ||
 		(len && EVP_EncryptUpdate(x, data, &n, data, (int)len) != 1) ||
 		EVP_EncryptFinal_ex(x, data + len, &n) != 1 ||
-		EVP_CIPHER_CTX_ctrl(
-			x, EVP_CTRL_AEAD_GET_TAG, CV_TAG, data + len) != 1)
+		EVP_CIPHER_CTX_get_params(x, tag.p) != 1)
 		return CULVERT_ECRYPTO;
 	return 0;
 }
@@ -173,13 +185,13 @@ int cv_aead_open(struct cv_aead *a, uint64_t nonce, struct cv_bytes ad,
 	uint8_t *data, size_t len)
 {
 	EVP_CIPHER_CTX *x = (EVP_CIPHER_CTX *)a;
+	struct tag tag = tag_at(data + len);
 	uint8_t iv[NONCE], end[CV_TAG];
 	int n;
 
 	make_nonce(iv, nonce);
 	if (EVP_DecryptInit_ex2(x, NULL, NULL, iv, NULL) != 1 ||
-		EVP_CIPHER_CTX_ctrl(
-			x, EVP_CTRL_AEAD_SET_TAG, CV_TAG, data + len) != 1 ||
+		EVP_CIPHER_CTX_set_params(x, tag.p) != 1 ||
 		(ad.len && EVP_DecryptUpdate(
 				   x, NULL, &n, ad.data, (int)ad.len) != 1) ||
 		(len && EVP_DecryptUpdate(x, data, &n, data, (int)len) != 1) ||
