@@ -48,8 +48,8 @@ struct cv_lan_way {
 
 /**
  * struct cv_lan_msg - what came in
- * @way:	its source: kind UNICAST with an address, or FRAME with a hardware
- *		address, whichever an answer can go to; by which interface
+ * @way:	its source: kind UNICAST with an address, or FRAME with a
+ *hardware address, whichever an answer can go to; by which interface
  * @cast:	it went to a group or to everybody
  * @train:	bytes, as datagrams of equal size (the last may be shorter)
  */
@@ -92,11 +92,11 @@ struct cv_lan_options {
 #define CV_LAN_GROUP4 "239.255.67.86"
 #define CV_LAN_GROUP6 "ff12::e043:5654"
 enum {
-	CV_LAN_PORT = 17238,    /* of who serves */
-	CV_LAN_ASKING = 17239,  /* of who asks: fixed, for firewalls' sake */
-	CV_LAN_INTERFACES = 64, /* more are not used */
+	CV_LAN_PORT = 17238,   /* of who serves */
+	CV_LAN_ASKING = 17239, /* of who asks: fixed, for firewalls' sake */
 };
 
+struct cv_ifaces;
 struct cv_lan;
 
 /**
@@ -128,13 +128,24 @@ bool cv_lan_frames(const struct cv_lan *);
 unsigned cv_lan_casts(const struct cv_lan *, unsigned kinds, uint16_t port,
 	bool again, struct cv_lan_way *out, unsigned max);
 
-/** cv_lan_up() - that interface is (still) there, up and running */
-bool cv_lan_up(const struct cv_lan *, uint32_t ifindex);
+/** cv_lan_usable() - its interface is (still) there, and it leads to one
+ * neighbour without a router, or to all */
+bool cv_lan_usable(const struct cv_lan *, const struct cv_lan_way *);
 
-/** cv_lan_onlink() - @addr lies in a subnet of that interface, or is
- * link-local: a packet to it reaches the neighbour without a router */
-bool cv_lan_onlink(
-	const struct cv_lan *, uint32_t ifindex, const struct cv_addr *addr);
+/**
+ * cv_lan_answers() - The ways by which an answer reaches whoever sent a message
+ * @from:	its way
+ *
+ * The way back, if that is one; a sender whose address is none here, or not of
+ * this subnet, only hears what is sent to everybody on that interface.
+ *
+ * Return: how many were filled in, at most @max
+ */
+unsigned cv_lan_answers(const struct cv_lan *, const struct cv_lan_way *from,
+	struct cv_lan_way *out, unsigned max);
+
+/** cv_lan_ifaces() - those of the machine, as they are now */
+const struct cv_ifaces *cv_lan_ifaces(const struct cv_lan *);
 
 /** cv_lan_ifname() - for people; "?" if it is gone */
 const char *cv_lan_ifname(const struct cv_lan *, uint32_t ifindex);

@@ -98,6 +98,7 @@ static void on_prepare(struct ev_loop *ev, ev_prepare *w, int events)
 static void tick(struct cv_loop *l)
 {
 	l->armed = CV_NEVER;
+	cv_list_init(&l->lans);
 	l->near = false;
 	cv_node_tick(&l->node, cv_now());
 	cv_node_input_done(&l->node);
@@ -148,6 +149,7 @@ int cv_loop_init(struct cv_loop *l, const struct cv_env *env,
 	}
 	l->node.began = cv_now();
 	l->armed = CV_NEVER;
+	cv_list_init(&l->lans);
 	ev_prepare_init(&l->prepare, on_prepare);
 	l->prepare.data = l;
 	ev_prepare_start(l->ev, &l->prepare);

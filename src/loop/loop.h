@@ -51,6 +51,7 @@ struct cv_loop {
 	struct cv_resolver *resolver;
 	struct cv_udp_io *udp;      /* once there is one */
 	struct cv_netlink *netlink; /* while somebody asks: netlink.h */
+	struct cv_list lans;        /* ports on every interface: lan.h */
 	const int *fds; /* listening sockets that exist, while it is made */
 	size_t nfds;
 	bool no_mptcp; /* the kernel has none, which was said */

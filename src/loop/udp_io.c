@@ -210,12 +210,14 @@ static void read_control(
 			memcpy(&info, CMSG_DATA(c), sizeof info);
 			m->to.family = CV_AF_INET;
 			memcpy(m->to.ip, &info.ipi_addr, 4);
+			m->ifindex = (uint32_t)info.ipi_ifindex;
 		} else if (c->cmsg_level == IPPROTO_IPV6 &&
 			   c->cmsg_type == IPV6_PKTINFO) {
 			struct in6_pktinfo info;
 			memcpy(&info, CMSG_DATA(c), sizeof info);
 			m->to.family = CV_AF_INET6;
 			memcpy(m->to.ip, &info.ipi6_addr, 16);
+			m->ifindex = (uint32_t)info.ipi6_ifindex;
 			if (IN6_IS_ADDR_LINKLOCAL(&info.ipi6_addr))
 				m->to.scope = (uint32_t)info.ipi6_ifindex;
 			cv_addr_unmap(&m->to);
@@ -232,6 +234,7 @@ void cv_udp_msg(struct cv_udp_sock *s, unsigned i, struct cv_udp_msg *m)
 	m->train.len = m->train.seg = h->msg_len;
 	m->from = &io->from[i];
 	m->to = (struct cv_addr){ 0 };
+	m->ifindex = 0;
 	if (h->msg_hdr.msg_controllen)
 		read_control(s, &h->msg_hdr, m);
 	if (m->train.seg > m->train.len)
@@ -254,6 +257,7 @@ static void add_source(struct msghdr *h, const struct cv_addr *from)
 	if (from->family == CV_AF_INET) {
 		struct in_pktinfo info = { 0 };
 		memcpy(&info.ipi_spec_dst, from->ip, 4);
+		info.ipi_ifindex = (int)from->scope;
 		memcpy(add_control(h, IPPROTO_IP, IP_PKTINFO, sizeof info),
 			&info, sizeof info);
 	} else {

@@ -38,6 +38,7 @@ struct cv_udp_msg {
 	struct cv_frame train; /* data, len, seg */
 	struct sockaddr_storage *from;
 	struct cv_addr to; /* family NONE unless the socket tells */
+	uint32_t ifindex;  /* 0: likewise */
 };
 
 struct cv_udp_io;
@@ -80,7 +81,8 @@ void cv_udp_msg(struct cv_udp_sock *, unsigned i, struct cv_udp_msg *);
 /**
  * cv_udp_send() - Put a train into the batch; its bytes stay valid
  * @to:		destination, or NULL on a connected socket
- * @from:	local address to send from, or NULL
+ * @from:	local address to send from, or NULL; its scope, if not 0, is the
+ *		interface that it leaves by
  */
 void cv_udp_send(struct cv_udp_io *, int fd, const struct cv_addr *to,
 	const struct cv_addr *from, const struct cv_frame *train);
