@@ -12,6 +12,7 @@
 #include "core/framing.h"
 #include "core/keytext.h"
 #include "link/dial.h"
+#include "link/link_lan.h"
 #include "loop/files.h"
 #include "loop/metrics.h"
 
@@ -234,8 +235,21 @@ void cv_unlisten(const struct cv_conf_text *t, void *port)
 		cv_frames_unlisten(port);
 	else if (port && cv_conf_is(t, "udp"))
 		cv_port_unlisten(port);
+	else if (port && cv_lanurl_is(t->text))
+		cv_lan_port_unlisten(port);
 	else if (port)
 		cv_tcp_unlisten(port);
+}
+
+static void *listen_lan(
+	struct apply *a, const struct cv_url *u, char why[CV_SOCK_WHY])
+{
+	struct cv_lanurl url;
+	const char *no;
+	if (!cv_lanurl_parse(&url, u, &no))
+		return cv_lan_port_listen(&a->c->loop, &url, why);
+	snprintf(why, CV_SOCK_WHY, "%s", no);
+	return NULL;
 }
 
 static void *listen_on(struct apply *a, const struct cv_conf_text *t,
@@ -245,6 +259,8 @@ static void *listen_on(struct apply *a, const struct cv_conf_text *t,
 	struct cv_addr at;
 	if (cv_framing_of(t->text))
 		return listen_foreign(a, t, u, why);
+	if (cv_lanurl_is(t->text))
+		return listen_lan(a, u, why);
 	cv_url_addr(u, &at); /* it is a number: numeric() */
 	return cv_conf_is(t, "udp") ? (void *)cv_port_listen(l, &at, u, why)
 				    : (void *)cv_tcp_listen(l, &at, u, why);
@@ -264,7 +280,9 @@ static int make_listen(struct apply *a, unsigned i)
 			*part = (struct cv_part){ .is = c->parts.listen[j].is,
 				.was = (int)j };
 	int err = check_once(a, a->parts.listen, i, t);
-	if (!err && !part->is)
+	if (!err && !part->is && cv_lanurl_is(t->text))
+		cv_url_parse(&u, t->text, strlen(t->text), NULL);
+	else if (!err && !part->is)
 		err = numeric(a, t, &u, &at);
 	if (!err && !part->is) {
 		part->is = listen_on(a, t, &u, why);

@@ -10,6 +10,7 @@
 
 #include "core/framing.h"
 #include "link/dial.h"
+#include "link/link_lan.h"
 #include "loop/resolve.h"
 
 #include <stdlib.h>
@@ -87,6 +88,10 @@ static void stop_listening(struct culvert *c)
 		/* links go on in it until all is said */
 		if (cv_conf_is(&c->conf.listen[i], "udp")) {
 			cv_port_pause(port);
+			continue;
+		}
+		if (cv_lanurl_is(c->conf.listen[i].text)) {
+			cv_lan_port_pause(port);
 			continue;
 		}
 		cv_tcp_unlisten(port);

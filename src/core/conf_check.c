@@ -3,6 +3,7 @@
 #include "core/conf_keys.h"
 #include "core/framing.h"
 #include "core/keytext.h"
+#include "core/lanurl.h"
 #include "core/policy.h"
 #include "core/via.h"
 
@@ -19,13 +20,17 @@ struct shape {
 #define DGRAM_OPTIONS "mark interface"
 
 static const struct shape listen_shape = { "Listen",
-	"tcp udp frames+tcp udptunnel+tcp", SOCKET_OPTIONS, false };
+	"tcp udp lan bcast mcast frames+tcp udptunnel+tcp", SOCKET_OPTIONS,
+	false };
 static const struct shape listen_udp_shape = { "Listen", "udp", DGRAM_OPTIONS,
+	false };
+static const struct shape listen_lan_shape = { "Listen", "", "ttl", false };
+static const struct shape endpoint_lan_shape = { "Endpoint", "", "ttl cc",
 	false };
 static const struct shape via_shape = { "Via", "frames+tcp udptunnel+tcp",
 	SOCKET_OPTIONS " via", true };
-static const struct shape endpoint_shape = { "Endpoint", "tcp udp",
-	SOCKET_OPTIONS " connections via", true };
+static const struct shape endpoint_shape = { "Endpoint",
+	"tcp udp lan bcast mcast", SOCKET_OPTIONS " connections via", true };
 static const struct shape endpoint_udp_shape = { "Endpoint", "udp",
 	DGRAM_OPTIONS " cc", true };
 static const struct shape from_shape = { "From", "udp tcp", "peer", false };
@@ -126,7 +131,8 @@ static const struct {
 static const char *bad_value(
 	const struct shape *s, const char *key, const char *value)
 {
-	if (s == &endpoint_udp_shape && !strcmp(key, "cc"))
+	if ((s == &endpoint_udp_shape || s == &endpoint_lan_shape) &&
+		!strcmp(key, "cc"))
 		return bad_model(value);
 	for (unsigned i = 0; i < CV_COUNT(options); i++) {
 		if (!strcmp(options[i].key, key))
@@ -199,10 +205,28 @@ static int check_url(const struct cv_conf_text *t, const struct shape *s,
 	return check_options(t, s, &u, d);
 }
 
+static int check_lan(const struct cv_conf_text *t, const struct shape *s,
+	struct culvert_diag *d)
+{
+	struct cv_lanurl l;
+	struct cv_url u;
+	const char *why;
+	if (cv_url_parse(&u, t->text, strlen(t->text), &why) ||
+		cv_lanurl_parse(&l, &u, &why))
+		return cv_conf_fail(d, CULVERT_ESYNTAX, t->line,
+			"%s = \"%s\": %s", s->what, t->text, why);
+	return check_options(t, s, &u, d);
+}
+
 /* options differ with what the sockets are */
 static int check_link(const struct cv_conf_text *t, const struct shape *stream,
 	const struct shape *dgram, struct culvert_diag *d)
 {
+	if (cv_lanurl_is(t->text))
+		return check_lan(t,
+			dgram == &listen_udp_shape ? &listen_lan_shape
+						   : &endpoint_lan_shape,
+			d);
 	return check_url(t, cv_conf_is(t, "udp") ? dgram : stream, d);
 }
 

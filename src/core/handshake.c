@@ -340,7 +340,9 @@ int cv_handshake_response(struct cv_node *node, struct cv_link *link,
 	a.remote = cv_get64(p + 8) & CV_INDEX_MASK;
 	a.fresh = !path->ready;
 	s->hs_wait = CV_HELLO_WAIT;
-	if (path->link != link) { /* which of its addresses has answered */
+	if (path->link->ops->heard) {
+		path->link->ops->heard(path->link, link, now);
+	} else if (path->link != link) { /* which address has answered */
 		path->link->remote = link->remote;
 		path->link->local = link->local;
 	}

@@ -22,7 +22,8 @@ bool cv_lanurl_is(const char *text)
 	const char *scheme = plain(text);
 	for (unsigned i = 0; i < CV_COUNT(names); i++) {
 		size_t n = strlen(names[i]);
-		if (!strncmp(scheme, names[i], n) && scheme[n] == ':')
+		if (!strncmp(scheme, names[i], n) &&
+			(!scheme[n] || scheme[n] == ':'))
 			return true;
 	}
 	return false;

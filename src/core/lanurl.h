@@ -28,7 +28,7 @@ struct cv_lanurl {
 	uint8_t ttl;          /* of multicast; 0: not given */
 };
 
-/** cv_lanurl_is() - @text begins with one of these schemes */
+/** cv_lanurl_is() - @text is one of these schemes, or begins with one and ":" */
 bool cv_lanurl_is(const char *text);
 
 /**

@@ -41,6 +41,11 @@ struct cv_gauge {
  * @adopt:	of a port: make a link, as of now to where @remote says, for the
  *		peer whose packet is being worked off; NULL without memory.  It
  *		ends by its own @close.  The caller puts it into a session
+ * @heard:	an authentic packet came to @port; NULL: the core follows the
+ *		peer's address itself (roam.h).  With it the link has ways of
+ *its own to its peer, proves them with cv_session_challenge(), is told by
+ *@echoed of what came back, and by @doubt that nothing does
+ * @describe:	how the peer is reached, for people; may be NULL
  *
  * Datagram links: a port is a bound socket.  Its link is nobody's: @local and
  * @remote are those of the packet that is being worked off, and what it has to
@@ -55,6 +60,10 @@ struct cv_link_ops {
 	void (*close)(struct cv_link *, const char *why);
 	void (*gauge)(struct cv_link *, struct cv_gauge *);
 	struct cv_link *(*adopt)(struct cv_link *);
+	void (*heard)(struct cv_link *, struct cv_link *port, cv_time now);
+	void (*echoed)(struct cv_link *, uint64_t token, cv_time now);
+	void (*doubt)(struct cv_link *, cv_time now);
+	size_t (*describe)(const struct cv_link *, char *out, size_t size);
 };
 
 struct cv_link {
@@ -62,6 +71,7 @@ struct cv_link {
 	struct cv_addr local, remote;
 	struct cv_link *port; /* of a datagram link, or NULL */
 	uint32_t mtu;         /* of its interface, bytes; 0: unknown */
+	uint32_t rate_max;    /* bytes a second; 0: any */
 
 	/* the node's */
 	struct cv_node *node;

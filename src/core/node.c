@@ -165,7 +165,10 @@ static struct cv_link *link_of(struct cv_keys *k, struct cv_link *link,
 	size_t around = CV_DATA_HEAD + (k->rx ? (size_t)CV_TAG : 0);
 	struct cv_arrival a = { packet->len + around, packet->newest,
 		k == s->next && cv_addr_equal(&k->from, &link->remote) };
-	cv_roam_arrived(p, link, &a, now);
+	if (p->link->ops->heard)
+		p->link->ops->heard(p->link, link, now);
+	else
+		cv_roam_arrived(p, link, &a, now);
 	return p->link;
 }
 
@@ -313,6 +316,14 @@ void cv_node_too_big(
 		return;
 	cv_pmtud_refused(&t->pmtud, (uint32_t)size, now);
 	cv_cc_mss(&t->cc, t->pmtud.mtu);
+}
+
+void cv_node_rerouted(struct cv_node *n, struct cv_link *link, cv_time now)
+{
+	struct cv_transport *t = link->path ? link->session->transport : NULL;
+	(void)n;
+	if (t && t->path == link->path)
+		cv_transport_moved(t, false, now);
 }
 
 void cv_node_moved(struct cv_node *n, cv_time now)

@@ -140,6 +140,10 @@ bool cv_node_output_train(
 void cv_node_too_big(
 	struct cv_node *, struct cv_link *, size_t size, cv_time now);
 
+/** cv_node_rerouted() - a link has changed to another way to its peer; what is
+ * under way is lost */
+void cv_node_rerouted(struct cv_node *, struct cv_link *, cv_time now);
+
 /** cv_node_moved() - addresses or routes of this machine have changed: every
  * peer dialled by datagrams is told at once where we are now */
 void cv_node_moved(struct cv_node *, cv_time now);

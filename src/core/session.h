@@ -175,6 +175,9 @@ void cv_session_goodbye(struct cv_session *);
 bool cv_session_drained(struct cv_session *);
 struct cv_buf *cv_session_output(struct cv_path *, cv_time now);
 bool cv_session_train(struct cv_path *, struct cv_train *, cv_time now);
+/* a packet with a PATH_CHALLENGE and nothing else, or NULL */
+struct cv_buf *cv_session_challenge(
+	struct cv_session *, uint64_t token, cv_time now);
 void cv_session_expire(struct cv_session *, cv_time now);
 
 #endif

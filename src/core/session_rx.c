@@ -226,7 +226,10 @@ static void on_control(struct cv_path *p, struct cv_frame *f, cv_time now)
 		cv_path_control(p, f);
 		break;
 	case CV_FRAME_ECHO:
-		cv_roam_answered(p, f->value);
+		if (p->link->ops->echoed)
+			p->link->ops->echoed(p->link, f->value, now);
+		else
+			cv_roam_answered(p, f->value);
 		break;
 	case CV_FRAME_OPEN:
 		on_open(s, f, now);

@@ -213,6 +213,25 @@ size_t cv_session_seal(struct cv_session *s, uint8_t *p, size_t len)
 	return CV_DATA_HEAD + len + (k->tx ? CV_TAG : 0);
 }
 
+struct cv_buf *cv_session_challenge(
+	struct cv_session *s, uint64_t token, cv_time now)
+{
+	if (!cv_session_up(s) || !cv_keys_usable(s->cur, now))
+		return NULL;
+	struct cv_buf *b = cv_buf_small(&s->node->pool);
+	if (!b)
+		return NULL;
+	uint8_t *p = cv_buf_data(b);
+	size_t n = cv_frame_put(p + CV_DATA_HEAD,
+		&(struct cv_frame){
+			.type = CV_FRAME_CHALLENGE, .value = token });
+	b->len = (uint32_t)cv_session_seal(s, p, n);
+	if (b->len)
+		return b;
+	cv_buf_free(&s->node->pool, b);
+	return NULL;
+}
+
 static int seal(struct cv_session *s, struct cv_buf *b)
 {
 	b->off -= CV_DATA_HEAD;

@@ -235,6 +235,13 @@ void cv_transport_relax(struct cv_transport *t)
 	}
 }
 
+void cv_transport_doubt(struct cv_transport *t, cv_time now)
+{
+	struct cv_link *link = t->path->link;
+	if (link->ops->doubt)
+		link->ops->doubt(link, now);
+}
+
 /* a busy sender fell silent: our address may have changed on the way to it */
 static cv_time nudge_at(const struct cv_transport *t)
 {
@@ -249,6 +256,7 @@ static void nudge(struct cv_transport *t, cv_time now)
 		return;
 	t->heard = 0;
 	t->heard_n = 0;
+	cv_transport_doubt(t, now);
 	cv_transport_ping(t, true, now);
 }
 

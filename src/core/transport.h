@@ -96,6 +96,9 @@ void cv_transport_moved(struct cv_transport *, bool same, cv_time now);
 /** cv_transport_restart() - the peer has forgotten everything */
 void cv_transport_restart(struct cv_transport *);
 
+/** cv_transport_doubt() - nothing comes back: its link may know other ways */
+void cv_transport_doubt(struct cv_transport *, cv_time now);
+
 /** cv_transport_link_lost() - the path goes, and packets on it are lost */
 void cv_transport_link_lost(
 	struct cv_transport *, const struct cv_path *, cv_time now);

@@ -288,6 +288,8 @@ static void probe(struct cv_transport *t, cv_time now)
 	cv_loss_probed(&t->loss, idle);
 	cv_trace(t, now, "pto", "\"early\":%s,\"probes\":%u,\"flying\":%u",
 		idle ? "true" : "false", t->loss.probes, f->flying);
+	if (t->loss.probes)
+		cv_transport_doubt(t, now);
 	if (cv_loss_persistent(&t->loss))
 		cv_cc_reset(&t->cc, now);
 	t->probes = want;

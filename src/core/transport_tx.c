@@ -47,13 +47,21 @@ static uint64_t window(const struct cv_transport *t)
 	return t->cc.cwnd > least ? t->cc.cwnd : least;
 }
 
+/* what others on the way can bear is the link's to say */
+static uint64_t capped(const struct cv_transport *t, uint64_t rate)
+{
+	uint32_t most = t->path->link->rate_max;
+	return most && (!rate || rate > most) ? most : rate;
+}
+
 static uint64_t pace(const struct cv_transport *t)
 {
 	uint64_t least = t->rate.limited
 				 ? CV_INITIAL_WINDOW * t->pmtud.mtu *
 					   CV_SEC(1) / cv_rtt_smoothed(&t->rtt)
 				 : 0;
-	return !t->cc.rate || t->cc.rate > least ? t->cc.rate : least;
+	return capped(
+		t, !t->cc.rate || t->cc.rate > least ? t->cc.rate : least);
 }
 
 static bool window_open(const struct cv_transport *t)

@@ -3,6 +3,7 @@
 
 #include "core/backoff.h"
 #include "core/cc.h"
+#include "link/link_lan.h"
 #include "link/link_tcp.h"
 #include "link/link_udp.h"
 #include "loop/connect.h"
@@ -28,8 +29,9 @@ struct cv_dialer {
 	struct cv_loop *loop;
 	struct cv_session *session;
 	struct cv_url url;
-	bool udp;
-	struct cv_port *port; /* of udp://, once there was a link */
+	bool udp, lan;
+	struct cv_port *port;         /* of udp://, once there was a link */
+	struct cv_lan_port *lan_port; /* likewise, of lan:// and the like */
 	struct cv_moves moves;
 	char text[CV_URL_HOST + 32]; /* the endpoint, for people */
 	char said[CV_CONNECT_WHY];   /* the last failure that was logged */
@@ -160,6 +162,23 @@ static void on_moved(struct cv_moves *m)
 		cv_port_moved(d->port);
 }
 
+/* nobody is asked where the peer is: all are called */
+static void dial_lan(struct slot *t)
+{
+	struct cv_dialer *d = t->dialer;
+	char why[CV_SOCK_WHY];
+	struct cv_lanurl url;
+	const char *no;
+	if (!d->lan_port && !cv_lanurl_parse(&url, &d->url, &no))
+		d->lan_port = cv_lan_port_dialler(d->loop, &url, why);
+	if (!d->lan_port)
+		failed(t, why);
+	else if (cv_lan_port_dial(d->lan_port, d->session))
+		failed(t, "out of memory");
+	else
+		d->said[0] = '\0';
+}
+
 static void on_wait_over(struct ev_loop *ev, ev_timer *w, int events)
 {
 	struct slot *t = w->data;
@@ -169,6 +188,10 @@ static void on_wait_over(struct ev_loop *ev, ev_timer *w, int events)
 	if (!wanted(t))
 		return;
 	cv_backoff_began(&t->backoff, cv_now());
+	if (d->lan) {
+		dial_lan(t);
+		return;
+	}
 	if (d->udp)
 		t->query = cv_resolve(d->loop, d->url.host, on_resolved, t);
 	else
@@ -198,7 +221,8 @@ void cv_dialer_kick(struct cv_dialer *d)
 static enum cv_cc_kind model(const struct cv_dialer *d)
 {
 	const char *cc = cv_url_option(&d->url, "cc");
-	return d->udp && cc && !strcmp(cc, "cubic") ? CV_CC_CUBIC : CV_CC_RATE;
+	return (d->udp || d->lan) && cc && !strcmp(cc, "cubic") ? CV_CC_CUBIC
+								: CV_CC_RATE;
 }
 
 struct cv_dialer *cv_dialer_new(
@@ -212,9 +236,10 @@ struct cv_dialer *cv_dialer_new(
 	d->session = s;
 	cv_url_copy(&d->url, u);
 	d->udp = !strcmp(u->scheme, "udp");
+	d->lan = cv_lanurl_is(u->scheme);
 	snprintf(d->text, sizeof d->text, "%s://%s%s%s:%ld", u->scheme,
 		u->brackets ? "[" : "", u->host, u->brackets ? "]" : "",
-		u->port);
+		u->port < 0 ? CV_LAN_PORT : u->port);
 	for (unsigned i = 0; i < CV_LINKS_SESSION; i++) {
 		ev_timer_init(&d->slot[i].wait, on_wait_over, 0., 0.);
 		d->slot[i].wait.data = &d->slot[i];
@@ -237,5 +262,7 @@ void cv_dialer_free(struct cv_dialer *d)
 	cv_moves_leave(d->loop, &d->moves);
 	if (d->port)
 		cv_port_leave(d->port);
+	if (d->lan_port)
+		cv_lan_port_leave(d->lan_port);
 	free(d);
 }

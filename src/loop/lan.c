@@ -385,6 +385,7 @@ static struct cv_lan *create(
 	l->moves.moved = moved;
 	ev_timer_init(&l->rejoin, on_rejoin, REJOIN, REJOIN);
 	l->rejoin.data = l;
+	cv_list_init(&l->all);
 	cv_list_append(&loop->lans, &l->all);
 	cv_moves_watch(loop, &l->moves);
 	return l;
@@ -419,6 +420,7 @@ struct cv_lan *cv_lan_open(struct cv_loop *loop, const struct cv_lan_options *o,
 	struct cv_lan_user *user, char why[CV_SOCK_WHY])
 {
 	struct cv_lan *l = find(loop, o);
+	cv_list_init(&user->list);
 	if (l) {
 		widen(l, o->kinds);
 		cv_list_append(&l->users, &user->list);
