@@ -158,7 +158,13 @@ static void changed(struct cv_lan_user *user)
 /* who came in by a way that leads nowhere is answered on its interface */
 static void learn(struct lan *l, const struct cv_lan_way *at, cv_time now)
 {
-	struct cv_lan_way way[ANSWERS];
+	struct cv_lan_way way[ANSWERS], address = *at;
+	if (at->kind == CV_LAN_FRAME) { /* its address may do, too */
+		address.kind = CV_LAN_UNICAST;
+		memset(address.mac, 0, sizeof address.mac);
+		if (usable(l, &address))
+			cv_ways_add(&l->ways, &address);
+	}
 	if (usable(l, at)) {
 		cv_ways_heard(&l->ways, at, now);
 		return;
@@ -175,7 +181,9 @@ static void heard(struct cv_link *link, struct cv_link *port, cv_time now)
 	const struct cv_way *best = cv_ways_best(&l->ways);
 	unsigned n = l->ways.n;
 	learn(l, &p->at, now);
-	if (best == cv_ways_best(&l->ways) && n == l->ways.n)
+	if (best == cv_ways_best(&l->ways) && n == l->ways.n &&
+		(ev_is_active(&l->clock) ||
+			cv_ways_deadline(&l->ways) == CV_NEVER))
 		return;
 	bound(l);
 	arm(l, now);

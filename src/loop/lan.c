@@ -141,6 +141,9 @@ static void datagram(struct cv_lan *l, const struct cv_udp_msg *u)
 		.way = { .ifindex = u->ifindex, .kind = CV_LAN_UNICAST },
 		.cast = is_group(&u->to) };
 	cv_sock_from(u->from, &m.way.addr);
+	/* it comes as a frame too, which says more */
+	if (m.cast && l->frames.io.fd >= 0 && u->to.family == CV_AF_INET)
+		return;
 	offer(l, &m);
 }
 

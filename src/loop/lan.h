@@ -10,7 +10,7 @@
  * With CAP_NET_RAW a packet socket hears what the kernel would not deliver for
  * the sender's address (no address here, or reverse path filter), and *frame*
  * ways write whole frames with source 0.0.0.0, which every receiver takes.
- * What arrives both ways is given twice: users tell copies apart anyway.
+ * What goes to a group or everybody of IPv4 is then given as that frame alone.
  *
  * A port belongs to the loop and is shared: each of its users is offered what
  * comes in until one takes it.
