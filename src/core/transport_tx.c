@@ -347,6 +347,14 @@ static void fill(struct cv_transport *t, struct cv_train *out, cv_time now)
 	next_turn(t);
 }
 
+/* what is said next is no copy, even if a probe had room for more of them */
+static void all_said(struct cv_transport *t)
+{
+	t->probes = 0;
+	t->copies = false;
+	cv_rate_limited(&t->rate, t->flights.inflight);
+}
+
 bool cv_transport_train(
 	struct cv_transport *t, struct cv_train *out, cv_time now)
 {
@@ -369,7 +377,7 @@ bool cv_transport_train(
 		cv_buf_free(&s->node->pool, out->buf);
 		out->buf = NULL;
 		if (!wants_more(t))
-			cv_rate_limited(&t->rate, t->flights.inflight);
+			all_said(t);
 		cv_transport_schedule(t, now);
 		return false;
 	}

@@ -123,6 +123,24 @@ static void test_probes(void **state)
 	net_free(n);
 }
 
+/* one message after the other, and each of them has its early copy */
+static void test_each_copied(void **state)
+{
+	struct net *n = net_streams();
+	struct cv_transport *t = net_transport(n, A);
+	(void)state;
+	n->delay = CV_MS(20);
+	struct cv_end *e = open_stream(n);
+	net_run(n, n->p->now + CV_SEC(1));
+	for (int i = 0; i < 4; i++) {
+		uint64_t before = t->retransmitted;
+		streams_write(n->p, e, 100);
+		net_run(n, n->p->now + CV_MS(42));
+		assert_int_equal(t->retransmitted - before, 100);
+	}
+	net_free(n);
+}
+
 /* when all is said it is quiet: a copy is not copied again */
 static void test_quiet(void **state)
 {
@@ -324,6 +342,7 @@ int main(void)
 		cmocka_unit_test(test_ack_of_many),
 		cmocka_unit_test(test_spurious),
 		cmocka_unit_test(test_probes),
+		cmocka_unit_test(test_each_copied),
 		cmocka_unit_test(test_quiet),
 		cmocka_unit_test(test_old_open),
 		cmocka_unit_test(test_everything_again),
