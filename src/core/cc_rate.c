@@ -11,25 +11,21 @@
  * gain x bw x min_rtt and what ACKs bring in bursts.
  *
  *	STARTUP	400 %: the window, 277 % (4 ln 2, what doubles in a round), is
- *		the bound, pacing only spreads it.  100 % while the last ACKs
- *		saw a queue: that takes the hurry out, and a whole round of
- *		it, at the bottleneck's rate then, ends the state; so do three
- *		rounds without growth by 25 %, or one with congestion.  Loss
- *		alone does not
- *	DRAIN	36 % until the queue is what is kept
- *	CRUISE	100 %, 97 % if the queue is twice what is kept; 4 to 7 rounds,
- *		by the clock, so that senders do not move in step
- *	UP	125 %, one round
- *	DOWN	75 % until the queue is what is kept; a whole round if packets
- *		are lost, as it measures the floor, or if the probe found
- *		something.  Found 1/8 more: STARTUP, or UP once more if there
- *		is a queue.  Two rounds at most, else whoever shares the path
- *		and does not yield would get it all
- *	LOOK	90 %, window 95 %: at the end of a window of the minimum whose
- *		least is above the old one, is that because of the queue kept?
- *	DEEP	window 40 %, and half of what the path held with the least RTT
- *		of the last 30 s, two rounds: then what there is of a queue is
- *		not ours.  When the minimum drifts up; and in doubt
+ *		the bound, pacing only spreads it.  On long paths less, down to
+ *		200 %: that much in excess no queue holds.  100 % while the last
+ *ACKs saw a queue: that takes the hurry out, and a whole round of it, at the
+ *bottleneck's rate then, ends the state; so do three rounds without growth by
+ *25 %, or one with congestion.  Loss alone does not DRAIN	36 % until the
+ *queue is what is kept CRUISE	100 %, 97 % if the queue is twice what is kept;
+ *4 to 7 rounds, by the clock, so that senders do not move in step UP	125 %,
+ *one round DOWN	75 % until the queue is what is kept; a whole round if
+ *packets are lost, as it measures the floor, or if the probe found something.
+ *Found 1/8 more: STARTUP, or UP once more if there is a queue.  Two rounds at
+ *most, else whoever shares the path and does not yield would get it all LOOK
+ *90 %, window 95 %: at the end of a window of the minimum whose least is above
+ *the old one, is that because of the queue kept? DEEP	window 40 %, and half of
+ *what the path held with the least RTT of the last 30 s, two rounds: then what
+ *there is of a queue is not ours.  When the minimum drifts up; and in doubt
  *
  * Doubt: rounds behind a queue with less delivered than bw, two at less than
  * a half or three at less than 3/4.  Only the last is believed then.  If in
@@ -64,6 +60,7 @@ enum {
 #define WINDOW CV_SEC(5) /* of the minimum RTT, two of them */
 #define BASE CV_SEC(30)  /* how long a lower one is still looked for */
 #define KEEP CV_MS(4)    /* of a queue, at most */
+#define HELD CV_MS(130)  /* by most bottlenecks before they drop */
 
 static const struct gains {
 	uint16_t pace, window;
@@ -457,10 +454,18 @@ static uint64_t least(const struct cv_cc *cc)
 	return max64(4 * (uint64_t)cc->mss, 3 * train);
 }
 
+static uint64_t window_gain(const struct cv_cc_rate *r)
+{
+	uint64_t gain = gains[r->state].window;
+	if (r->state != STARTUP || !r->min_rtt)
+		return gain;
+	return min64(gain, max64(200, 100 + 100 * HELD / r->min_rtt));
+}
+
 static void size(struct cv_cc *cc, uint64_t acked)
 {
 	struct cv_cc_rate *r = &cc->model;
-	uint64_t want = bdp(r, gains[r->state].window);
+	uint64_t want = bdp(r, window_gain(r));
 	if (!r->bw)
 		return;
 	if (r->state == DEEP)
