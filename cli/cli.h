@@ -31,8 +31,9 @@ struct command {
 /** command_at() - the @i-th command, or NULL behind the last */
 const struct command *command_at(int i);
 
-/** enum section - of a configuration; PROCESS: of us */
-enum section { NODE, SERVE, PEER, PROCESS };
+/** enum section - of a configuration; PROCESS: of us; CLIENT: of us, and of
+ * forward only */
+enum section { NODE, SERVE, PEER, PROCESS, CLIENT };
 
 /** struct option - of a command that becomes a configuration */
 struct option {
@@ -133,6 +134,7 @@ int cmd_check(int argc, char **argv);
 int cmd_reload(int argc, char **argv);
 int cmd_show(int argc, char **argv);
 int cmd_metrics(int argc, char **argv);
+int cmd_discover(int argc, char **argv);
 int cmd_top(int argc, char **argv);
 int cmd_completion(int argc, char **argv);
 int cmd_genkey(int argc, char **argv);

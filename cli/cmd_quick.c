@@ -6,6 +6,7 @@
  * so that what the library finds wrong with it is said of that argument.
  */
 #include "cli.h"
+#include "trust.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -33,6 +34,10 @@ static const struct option options[] = {
 		true },
 	{ "--to", "To", "TARGET", "target of flows that name none", SERVE,
 		true },
+	{ "--discoverable", "Discoverable", NULL,
+		"be found on the LAN by \"culvert discover\"", SERVE, true },
+	{ "--id", "ServerId", "N", "id there, if lan:// gives none", SERVE,
+		true },
 	{ "--max-age", "MaxAge", "MS",
 		"drop datagrams that waited longer; default 50", NODE, false },
 	{ "--idle", "IdleTimeout", "S",
@@ -56,6 +61,13 @@ static const struct option options[] = {
 		NODE, false },
 	{ "--log", "LogLevel", "error|warn|info|debug", "default: info", NODE,
 		false },
+	{ "--trust-first-use", NULL, NULL,
+		"take the key of the lan:// server, the first time, as it is "
+		"told",
+		CLIENT, false },
+	{ "--known-servers", NULL, "FILE",
+		"where the keys are of those that were met before", CLIENT,
+		false },
 	{ "--print-config", NULL, NULL,
 		"print the configuration file instead of running it", PROCESS,
 		false },
@@ -75,6 +87,7 @@ struct quick {
 	const char *command;
 	bool server, print;
 	struct process process;
+	struct trust trust;
 	/* arguments, in order */
 	const struct option *option[ARGS];
 	const char *value[ARGS];
@@ -117,13 +130,18 @@ static const char *place(void *user, unsigned n, char out[300])
 	return out;
 }
 
+static bool fits(const struct option *o, bool server)
+{
+	return server ? o->section != CLIENT : !o->server;
+}
+
 const struct option *option_at(const char *command, int i)
 {
 	bool server = !strcmp(command, "serve");
 	if (!server && strcmp(command, "forward"))
 		return NULL;
 	for (int k = 0; k < OPTIONS; k++) {
-		if ((server || !options[k].server) && !i--)
+		if (fits(&options[k], server) && !i--)
 			return &options[k];
 	}
 	return NULL;
@@ -149,8 +167,8 @@ static const struct option *find(
 	for (int i = 0; i < OPTIONS; i++) {
 		if (strlen(options[i].name) == len &&
 			!memcmp(options[i].name, name, len))
-			return options[i].server && !q->server ? NULL
-							       : &options[i];
+			return fits(&options[i], q->server) ? &options[i]
+							    : NULL;
 	}
 	return NULL;
 }
@@ -161,6 +179,10 @@ static void take_process(struct quick *q, const char *name, const char *value)
 		q->process.user = value;
 	else if (!strcmp(name, "--trace"))
 		q->process.trace = value;
+	else if (!strcmp(name, "--known-servers"))
+		q->trust.known = value;
+	else if (!strcmp(name, "--trust-first-use"))
+		q->trust.first = true;
 	else if (!strcmp(name, "--no-sandbox"))
 		q->process.no_sandbox = true;
 	else
@@ -189,7 +211,7 @@ static int take_option(struct quick *q, char **arg)
 			o->value);
 		return 0;
 	}
-	if (o->section == PROCESS) {
+	if (o->section == PROCESS || o->section == CLIENT) {
 		take_process(q, o->name, value);
 	} else {
 		q->option[q->count] = o;
@@ -357,11 +379,18 @@ int cmd_forward(int argc, char **argv)
 		return run(q, code);
 	const char *link = q->word[q->words - 1];
 	bool foreign = has_framing(link);
+	char key[CULVERT_KEYTEXT] = "";
+	if (is_lan(link) && !count_of(q, "--peer") && !count_of(q, "--plain"))
+		code = trust_key(&q->trust, link, key);
+	if (code)
+		return run(q, code);
 	section(q, NULL, "Node");
 	write_options(q, NODE);
 	if (!foreign || count_of(q, "--peer") || count_of(q, "--psk")) {
 		section(q, "--peer", "Peer server");
 		write_options(q, PEER);
+		if (*key)
+			line(q, "via", "PublicKey = %s", key);
 	}
 	if (!foreign)
 		line(q, "via", "Endpoint = %s", link);

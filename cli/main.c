@@ -21,6 +21,8 @@ static const struct command commands[] = {
 		cmd_show },
 	{ "top", "[-n COUNT] [-d SECONDS] [NAME]",
 		"what running nodes are doing, every second", cmd_top },
+	{ "discover", "[LINK] [-j] [-l] [--watch] [--timeout SECONDS]",
+		"list the servers of this LAN", cmd_discover },
 	{ "metrics", "[NAME]", "every counter of running nodes, for Prometheus",
 		cmd_metrics },
 	{ "genkey", "[FILE]", "make a private key", cmd_genkey },

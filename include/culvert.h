@@ -355,6 +355,77 @@ CULVERT_API int culvert_ask(const char *name, const char *request,
 /** culvert_socket() - Path of a node's control socket; NULL: it has none */
 CULVERT_API const char *culvert_socket(const culvert *c);
 
+/* --- servers of the LAN --- */
+
+/**
+ * struct culvert_way - one way by which a server answered
+ * @interface:	ours
+ * @from:	where the answer came from, "[fe80::1]:17238"
+ * @heard:	how our question reached it: "unicast", "multicast6",
+ *		"broadcast" or "frame"
+ * @rtt:	round trip, µs
+ */
+struct culvert_way {
+	const char *interface, *from, *heard;
+	uint64_t rtt;
+};
+
+/**
+ * struct culvert_server - what answered a search; all of it is the server's own
+ * word, and its texts are printable ASCII
+ * @size:	sizeof(struct culvert_server), so that later versions may add
+ * @id:		not unique: several servers may say the same
+ * @gone:	of CULVERT_WATCH: it does not answer any more
+ * @key:	its public key, or "" in plain mode
+ * @services:	what its peers may reach, by its Allow
+ * @interface, @addresses: its own, of the last way: "10.1.1.7/24 fe80::1/64"
+ * @uptime:	seconds
+ * @boot:	another one after every start
+ */
+struct culvert_server {
+	size_t size;
+	uint32_t id;
+	int gone;
+	const char *name, *key, *version, *services, *interface, *addresses;
+	uint64_t uptime, boot;
+	const struct culvert_way *way;
+	size_t ways;
+};
+
+/** Flags of struct culvert_search. */
+enum {
+	CULVERT_WATCH = 1, /* tell of servers as they come and go */
+};
+
+/**
+ * struct culvert_search - how to look for servers
+ * @size:	sizeof(struct culvert_search)
+ * @timeout:	ms; 0: until nobody new answers, 3 s at most; a watch: no end
+ * @user:	handed to @found
+ * @found:	one server; anything but 0 ends the search.  Without
+ *		CULVERT_WATCH all are told of at its end, by rising id
+ */
+struct culvert_search {
+	size_t size;
+	unsigned flags, timeout;
+	void *user;
+	int (*found)(void *user, const struct culvert_server *);
+};
+
+/**
+ * culvert_discover() - Who serves on this LAN, whatever its addresses are
+ * @url:	"lan://[ID@][IFACE][:PORT]", bcast:// or mcast://; with an ID
+ *		only servers that have it are asked
+ * @diag:	filled in on failure; may be NULL
+ *
+ * Returns when the search is over.
+ *
+ * Return: 0, CULVERT_EINVAL, CULVERT_ESYNTAX, CULVERT_ESYS if the port that
+ * asks cannot be had, or CULVERT_ENOMEM
+ */
+CULVERT_API int culvert_discover(const char *url,
+	const struct culvert_search *search, struct culvert_diag *diag);
+
 /* --- keys and words --- */
 
 /** culvert_genkey() - A new private key (or pre-shared key), in base64 */

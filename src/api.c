@@ -19,32 +19,6 @@
 #include <sys/random.h>
 #include <time.h>
 
-static void *env_alloc(void *user, size_t size)
-{
-	(void)user;
-	return calloc(1, size);
-}
-
-static void env_free(void *user, void *ptr, size_t size)
-{
-	(void)user;
-	(void)size;
-	free(ptr);
-}
-
-static void env_random(void *user, void *out, size_t len)
-{
-	(void)user;
-	/* never short up to 256 bytes, nor interrupted: getrandom(2) */
-	for (uint8_t *p = out; len;) {
-		ssize_t n = getrandom(p, len < 256 ? len : 256, 0);
-		if (n < 0) /* culvert_new() has seen it work */
-			abort();
-		p += n;
-		len -= (size_t)n;
-	}
-}
-
 static void env_log(void *user, enum culvert_log_level level, const char *line)
 {
 	struct culvert *c = user;
@@ -116,17 +90,11 @@ static int check_own(const struct cv_conf *f, struct culvert_diag *diag)
 	return 0;
 }
 
-static const struct cv_env plain_env = {
-	.alloc = env_alloc,
-	.free = env_free,
-	.random = env_random,
-};
-
 /* a text and the files it names; the caller clears @f on success */
 static int read_conf(struct cv_conf *f, const char *text, size_t len,
 	struct culvert_diag *diag)
 {
-	int err = cv_conf_parse(f, &plain_env, text, len, diag);
+	int err = cv_conf_parse(f, &cv_env_plain, text, len, diag);
 	if (err)
 		return err;
 	err = read_files(f, diag);
@@ -223,7 +191,7 @@ static int make_node(struct culvert *c, const struct cv_conf *f)
 static int set_up(
 	struct culvert *c, struct cv_conf *f, struct culvert_diag *diag)
 {
-	c->env = plain_env;
+	c->env = cv_env_plain;
 	c->env.log = env_log;
 	c->env.dial = env_dial;
 	c->env.state = env_state;

@@ -571,6 +571,7 @@ static void commit(struct apply *a)
 	c->parts = a->parts;
 	c->conf = *a->next;
 	cv_crypto_wipe(a->next, sizeof *a->next); /* it has keys */
+	cv_announce(c);
 }
 
 int cv_apply(struct culvert *c, struct cv_conf *next, struct culvert_diag *diag)
@@ -598,6 +599,7 @@ int cv_apply(struct culvert *c, struct cv_conf *next, struct culvert_diag *diag)
 
 void cv_unapply(struct culvert *c)
 {
+	cv_unannounce(c);
 	if (c->parts.peer)
 		drop_parts(&c->parts, &c->conf, true);
 	free_parts(&c->parts);

@@ -43,6 +43,8 @@ struct cv_parts {
 				    none where Via is a peer */
 };
 
+struct cv_beacon;
+
 enum { CV_NOTES = 1024 };
 
 struct culvert {
@@ -54,6 +56,8 @@ struct culvert {
 	struct cv_conf conf;
 	struct cv_parts parts;
 	struct cv_policy policy;
+	struct cv_beacon **beacon; /* answer on LAN ports: announce.c */
+	unsigned beacons;
 	char name[64];
 	char notes[CV_NOTES]; /* of culvert_note(), a line each */
 
@@ -80,6 +84,9 @@ struct culvert {
 	ev_prepare turn; /* the last thing in each turn of the loop */
 	ev_timer drain_limit;
 };
+
+/** cv_env_plain - memory and random numbers of the system; silent */
+extern const struct cv_env cv_env_plain;
 
 /** cv_session_named() - the session of a [Peer], or NULL */
 struct cv_session *cv_session_named(struct culvert *, const char *name);
@@ -115,6 +122,11 @@ void cv_forward_route(void *port, const struct cv_conf_forward *,
 /** cv_forward_pause() - no new connections; cv_forward_close() - the end */
 void cv_forward_pause(const struct cv_conf_forward *, void *port);
 void cv_forward_close(const struct cv_conf_forward *, void *port);
+
+/** cv_announce() - Be found on the LAN ports of its configuration, if that says
+ * so; cv_unannounce() - no more */
+void cv_announce(struct culvert *);
+void cv_unannounce(struct culvert *);
 
 /** cv_unapply() - close all that the configuration was made into */
 void cv_unapply(struct culvert *);

@@ -76,6 +76,7 @@ static void on_drain_limit(struct ev_loop *ev, ev_timer *w, int events)
 
 static void stop_listening(struct culvert *c)
 {
+	cv_unannounce(c);
 	for (unsigned i = 0; i < c->conf.forwards; i++)
 		cv_forward_pause(&c->conf.forward[i], c->parts.forward[i].is);
 	for (unsigned i = 0; i < c->conf.listens; i++) {

@@ -74,6 +74,9 @@ struct cv_conf {
 	struct cv_conf_text *allow; /* Allow */
 	unsigned allows;
 	struct cv_conf_text to; /* To */
+	bool discoverable;      /* Discoverable = yes */
+	unsigned discoverable_line;
+	uint32_t server_id; /* ServerId; 0: not given */
 
 	struct cv_conf_peer *peer;
 	unsigned peers;

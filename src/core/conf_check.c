@@ -369,6 +369,37 @@ static int check_circle(const struct cv_conf *c,
 	return 0;
 }
 
+/* who is to be found needs a LAN, and an id there */
+static int check_discoverable(const struct cv_conf *c, struct culvert_diag *d)
+{
+	struct cv_lanurl l;
+	struct cv_url u;
+	const char *why;
+	bool any = false;
+	for (unsigned i = 0; i < c->listens; i++) {
+		const struct cv_conf_text *t = &c->listen[i];
+		if (!cv_lanurl_is(t->text) ||
+			cv_url_parse(&u, t->text, strlen(t->text), &why) ||
+			cv_lanurl_parse(&l, &u, &why))
+			continue;
+		any = true;
+		if (l.id && c->server_id && l.id != c->server_id)
+			return cv_conf_fail(d, CULVERT_EINVAL, t->line,
+				"Listen = \"%s\": ServerId (--id) says %lu",
+				t->text, (unsigned long)c->server_id);
+		if (c->discoverable && !l.id && !c->server_id)
+			return cv_conf_fail(d, CULVERT_EINVAL, t->line,
+				"Listen = \"%s\": who is to be discovered "
+				"has an id: write %s://67@ or the like",
+				t->text, u.scheme);
+	}
+	if (any || !c->discoverable)
+		return 0;
+	return cv_conf_fail(d, CULVERT_EINVAL, c->discoverable_line,
+		"Discoverable: servers are found on lan://, bcast:// and "
+		"mcast://: add \"Listen = lan://67@\" or the like");
+}
+
 static int check_serve(struct cv_conf *c, struct culvert_diag *d)
 {
 	struct cv_allow rule;
@@ -379,6 +410,8 @@ static int check_serve(struct cv_conf *c, struct culvert_diag *d)
 			&c->listen[i], &listen_shape, &listen_udp_shape, d);
 	if (!err && *c->to.text)
 		err = check_to(&c->to, d);
+	if (!err)
+		err = check_discoverable(c, d);
 	const struct cv_conf_text *foreign = foreign_listen(c);
 	if (!err && foreign && (!*c->to.text || cv_conf_is(&c->to, "tcp")))
 		err = cv_conf_fail(d, CULVERT_EINVAL, foreign->line,

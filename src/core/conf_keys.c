@@ -256,6 +256,19 @@ static int serve_to(struct cv_conf *c, const char *s, const char **why)
 	return text(c, &c->to, s, why);
 }
 
+static int serve_discoverable(
+	struct cv_conf *c, const char *s, const char **why)
+{
+	c->discoverable_line = c->line;
+	return yes_no(&c->discoverable, s, why);
+}
+
+static int serve_id(struct cv_conf *c, const char *s, const char **why)
+{
+	*why = "a number from 1 to 4294967295";
+	return count(&c->server_id, s, UINT32_MAX);
+}
+
 /* --- [Peer] --- */
 
 static struct cv_conf_peer *peer(struct cv_conf *c)
@@ -329,6 +342,8 @@ static const struct cv_conf_key keys[] = {
 	{ CV_CONF_SERVE, "Listen", serve_listen, true, false },
 	{ CV_CONF_SERVE, "Allow", serve_allow, true, false },
 	{ CV_CONF_SERVE, "To", serve_to, false, false },
+	{ CV_CONF_SERVE, "Discoverable", serve_discoverable, false, false },
+	{ CV_CONF_SERVE, "ServerId", serve_id, false, false },
 	{ CV_CONF_PEER, "PublicKey", peer_key, false, false },
 	{ CV_CONF_PEER, "PresharedKey", peer_psk, false, true },
 	{ CV_CONF_PEER, "PresharedKeyFile", peer_psk_file, false, false },

@@ -15,6 +15,8 @@ enum cv_packet_type {
 	CV_PACKET_PLAIN_INIT = 0x11,
 	CV_PACKET_PLAIN_RESPONSE = 0x12,
 	CV_PACKET_PLAIN_DATA = 0x14,
+	CV_PACKET_QUESTION = 0x20, /* discovery: core/discover.h */
+	CV_PACKET_ANSWER = 0x21,
 };
 
 /* every packet begins with a type byte and a 56-bit index */

@@ -31,6 +31,13 @@ static void nothing(void *user, const char *piece, size_t len)
 	++*(int *)user;
 }
 
+static int nobody(void *user, const struct culvert_server *s)
+{
+	(void)user;
+	(void)s;
+	return 0;
+}
+
 static const char plain[] = "[Node]\nPlain = yes\n[Peer b]\n";
 
 static int new_with(struct culvert_options *o)
@@ -168,6 +175,8 @@ static void test_null(void **state)
 	uint8_t data[CULVERT_KEYTEXT];
 	int calls = 0;
 	(void)state;
+	const struct culvert_search search = { .size = sizeof search,
+		.found = nobody };
 	const struct {
 		int is, wants;
 	} row[] = {
@@ -199,6 +208,15 @@ static void test_null(void **state)
 			CULVERT_EINVAL },
 		{ culvert_ask("no-such-node", "show", NULL, &calls),
 			CULVERT_EINVAL },
+		{ culvert_discover(NULL, &search, NULL), CULVERT_EINVAL },
+		{ culvert_discover("lan://", NULL, NULL), CULVERT_EINVAL },
+		{ culvert_discover(
+			  "lan://", &(struct culvert_search){ 0 }, NULL),
+			CULVERT_EINVAL },
+		{ culvert_discover("tcp://a:1", &search, NULL),
+			CULVERT_EINVAL },
+		{ culvert_discover("lan://0@", &search, NULL),
+			CULVERT_ESYNTAX },
 		{ culvert_genkey(NULL, 0), CULVERT_EINVAL },
 		{ culvert_pubkey(NULL, p.keys[A].priv), CULVERT_EINVAL },
 		{ culvert_pubkey((char *)data, NULL), CULVERT_EINVAL },

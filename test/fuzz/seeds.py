@@ -514,6 +514,47 @@ CORPORA |= {
 }
 
 
+# discovery: section 13.2
+def item(kind, value):
+    return struct.pack(">BH", kind, len(value)) + value
+
+
+def question(wanted=0, window=500, known=(), version=1):
+    q = struct.pack(">BBBBQIHH", 0x20, version, 0, 0, 7, wanted, window,
+                    len(known))
+    return (q + b"".join(struct.pack(">I", k) for k in known)).ljust(
+        1200, b"\0")
+
+
+def answer(*items):
+    return struct.pack(">BBBBQII", 0x21, 1, 0, 0, 7, 67, 1500) + \
+        b"".join(items)
+
+
+BOOT = item(6, b"bootboot")
+CORPORA["discover"] = {
+    "question": question(),
+    "wanted": question(wanted=67),
+    "known": question(known=range(280)),
+    "too-many": question(known=range(281)),
+    "window": question(window=10001),
+    "version": question(version=2),
+    "short": question()[:1199],
+    "answer": answer(item(1, b"k" * 32), BOOT, item(2, b"box"),
+                     item(3, b"0.1.0"), item(4, b"tcp://127.0.0.1:80"),
+                     item(5, b"\0\0\0\5"), item(7, b"eth0"),
+                     item(8, b"\x18\x0a\1\1\1"),
+                     item(8, b"\x40\xfe\x80" + b"\0" * 13 + b"\1"),
+                     item(9, b"\2")),
+    "plain": answer(BOOT),
+    "no-boot": answer(item(1, b"k" * 32)),
+    "escape": answer(BOOT, item(2, b"\x1b[31m\0\xff")),
+    "long-name": answer(BOOT, item(2, b"n" * 64)),
+    "addresses": answer(BOOT, *[item(8, b"\x20\1\2\3\4")] * 9),
+    "cut": answer(BOOT, b"\2\0\x09cut"),
+}
+
+
 def main():
     for noun, inputs in CORPORA.items():
         folder = os.path.join(TOP, noun)

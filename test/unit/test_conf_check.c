@@ -385,6 +385,36 @@ static void test_metrics(void **state)
 	take(NODE "Metrics = unix:///run/x.sock\n" HOME DNS);
 }
 
+#define SERVE                                                                  \
+	"[Node]\nPrivateKey = " KEY1 "\n[Peer]\nPublicKey = " KEY2 "\n[Serve]" \
+	"\n"
+
+static void test_discoverable(void **state)
+{
+	(void)state;
+	take(SERVE "Listen = tcp://:1\nListen = lan://67@\nDiscoverable = yes");
+	assert_true(conf.discoverable);
+	cv_conf_clear(&conf);
+	take(SERVE "Listen = bcast://eth0\nDiscoverable = yes\nServerId = 6");
+	assert_int_equal(conf.server_id, 6);
+	cv_conf_clear(&conf);
+	take(SERVE "Listen = lan://6@\nServerId = 6\nDiscoverable = yes");
+	cv_conf_clear(&conf);
+	/* no id is needed for who is not found */
+	take(SERVE "Listen = lan://\nDiscoverable = no");
+	assert_false(conf.discoverable);
+	cv_conf_clear(&conf);
+	take(SERVE "Listen = tcp://:1\nServerId = 6");
+	cv_conf_clear(&conf);
+	refuse(SERVE "Listen = tcp://:1\nDiscoverable = yes", 7,
+		"servers are found on lan://");
+	refuse(SERVE "Listen = lan://1@\nListen = mcast://[ff12::1]\n"
+		     "Discoverable = yes",
+		7, "write mcast://67@ or the like");
+	refuse(SERVE "Listen = lan://6@\nServerId = 7", 6,
+		"ServerId (--id) says 7");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -401,6 +431,7 @@ int main(void)
 		T(test_endpoint_options),
 		T(test_datagram_links),
 		T(test_password_is_not_shown),
+		T(test_discoverable),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -108,6 +108,17 @@ static void test_server(void **state)
 	cv_conf_clear(&conf);
 }
 
+static void test_discovery(void **state)
+{
+	(void)state;
+	take(MINIMAL "[Serve]\nServerId = 4294967295\n");
+	assert_int_equal(conf.server_id, UINT32_MAX);
+	cv_conf_clear(&conf);
+	refuse(MINIMAL "[Serve]\nServerId = 0\n", 8, "from 1 to 4294967295");
+	refuse(MINIMAL "[Serve]\nServerId = 4294967296\n", 8, "from 1");
+	refuse(MINIMAL "[Serve]\nDiscoverable = maybe\n", 8, "yes or no");
+}
+
 static void test_words(void **state)
 {
 	static const char *const level[] = { "error", "warn", "info", "debug" };
@@ -224,6 +235,7 @@ int main(void)
 		T(test_counts),
 		T(test_memory),
 		T(test_server),
+		T(test_discovery),
 		T(test_words),
 		T(test_name),
 		T(test_keys),
