@@ -56,10 +56,9 @@ static uint64_t capped(const struct cv_transport *t, uint64_t rate)
 
 static uint64_t pace(const struct cv_transport *t)
 {
-	uint64_t least = t->rate.limited
-				 ? CV_INITIAL_WINDOW * t->pmtud.mtu *
-					   CV_SEC(1) / cv_rtt_smoothed(&t->rtt)
-				 : 0;
+	uint64_t first = CV_INITIAL_WINDOW * t->pmtud.mtu, least = 0;
+	if (t->rate.limited || t->flights.inflight < first)
+		least = first * CV_SEC(1) / cv_rtt_smoothed(&t->rtt);
 	return capped(
 		t, !t->cc.rate || t->cc.rate > least ? t->cc.rate : least);
 }
