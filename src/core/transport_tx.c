@@ -340,9 +340,9 @@ static void fill(struct cv_transport *t, struct cv_train *out, cv_time now)
 	} while (len == out->seg && len && n < may && packets < SEGMENTS &&
 		 n + size <= CV_TRAIN && !t->path->roam.pending);
 	out->buf->len = (uint32_t)n;
-	if (n && may)
-		cv_pacer_sent(&t->pacer, n + packets * overhead(t->path),
-			pace(t), now);
+	if (!n || !may)
+		return;
+	cv_pacer_sent(&t->pacer, n + packets * overhead(t->path), pace(t), now);
 	next_turn(t);
 }
 
