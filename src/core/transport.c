@@ -307,6 +307,8 @@ static cv_time speak_at(struct cv_transport *t, cv_time now)
 	cv_time when = cv_acks_due(&t->acks);
 	if (!t->path || t->path->link->blocked)
 		return when;
+	if (!cv_roam_allowance(t->path))
+		return CV_NEVER; /* until more has come from there */
 	when = cv_earlier(when, cv_transport_when(t, now));
 	when = cv_earlier(when, cv_transport_size_at(t, now));
 	return when > t->retry ? when : t->retry;

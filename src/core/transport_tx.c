@@ -369,9 +369,10 @@ bool cv_transport_train(
 		fill(t, out, now);
 	if (!out->buf || !out->buf->len) {
 		/* with memory, what may be sent now would have been */
-		if (cv_acks_due(&t->acks) <= now ||
-			cv_transport_when(t, now) <= now ||
-			cv_transport_size_at(t, now) <= now)
+		if (cv_roam_allowance(p) &&
+			(cv_acks_due(&t->acks) <= now ||
+				cv_transport_when(t, now) <= now ||
+				cv_transport_size_at(t, now) <= now))
 			t->retry = now + CV_RETRY;
 		cv_buf_free(&s->node->pool, out->buf);
 		out->buf = NULL;
