@@ -55,12 +55,16 @@ static void announce(struct culvert *c, const struct cv_conf_text *t,
 	struct cv_lan_options o = cv_lan_port_options(&l, true);
 	a.id = l.id ? l.id : c->conf.server_id;
 	struct cv_beacon *b = cv_beacon_new(&c->loop, &o, &a, why);
-	if (b)
+	if (b) {
 		c->beacon[c->beacons++] = b;
-	else
+		cv_log(&c->loop.node, CULVERT_INFO,
+			"msg=\"can be discovered\" link=%s id=%lu name=%s",
+			t->text, (unsigned long)a.id, a.name);
+	} else {
 		cv_log(&c->loop.node, CULVERT_WARN,
 			"msg=\"cannot be discovered\" link=%s error=\"%s\"",
 			t->text, why);
+	}
 }
 
 void cv_announce(struct culvert *c)

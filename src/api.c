@@ -127,10 +127,12 @@ static void default_name(const struct cv_conf *f, char out[CV_NAME])
 					 : "";
 	if (*f->name)
 		snprintf(out, CV_NAME, "%s", f->name);
-	else if (!cv_url_parse(&u, text, strlen(text), NULL))
-		snprintf(out, CV_NAME, "%s-%ld", kind, u.port);
-	else
+	else if (cv_url_parse(&u, text, strlen(text), NULL))
 		snprintf(out, CV_NAME, "node");
+	else if (u.port < 0)
+		snprintf(out, CV_NAME, "%s-%s", kind, u.scheme);
+	else
+		snprintf(out, CV_NAME, "%s-%ld", kind, u.port);
 }
 
 static int make_control(

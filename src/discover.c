@@ -169,7 +169,7 @@ static void on_clock(struct ev_loop *ev, ev_timer *t, int events)
 	cv_time now = cv_now();
 	(void)events;
 	if (cv_asker_next(&s->asker, now, packet))
-		ask(s, packet, s->asker.round > 1);
+		ask(s, packet, s->asker.asked > 1);
 	while ((gone = cv_asker_gone(&s->asker, now))) {
 		tell(s, gone, true);
 		cv_asker_free(&s->asker, gone);
@@ -185,6 +185,14 @@ static void on_clock(struct ev_loop *ev, ev_timer *t, int events)
 	ev_timer_start(ev, t);
 }
 
+/* what is plugged in is asked too */
+static void changed(struct cv_lan_user *user)
+{
+	struct search *s = CV_CONTAINER(user, struct search, user);
+	cv_asker_again(&s->asker, cv_now());
+	ev_feed_event(s->loop.ev, &s->clock, EV_TIMER);
+}
+
 /* --- one search --- */
 
 static int open_port(struct search *s, struct culvert_diag *diag)
@@ -194,6 +202,7 @@ static int open_port(struct search *s, struct culvert_diag *diag)
 	char why[CV_SOCK_WHY];
 	s->kinds = o.kinds;
 	s->user.input = input;
+	s->user.changed = changed;
 	if (cv_loop_init(&s->loop, &cv_env_plain, &size, NULL))
 		return cv_conf_fail(diag, CULVERT_ENOMEM, 0, "out of memory");
 	s->udp = cv_udp_io_new(&s->loop);

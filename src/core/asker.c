@@ -17,7 +17,8 @@ static const struct plan one = { { 0, 300, 1000, 1800 }, { 0 } };
 #define PERIOD CV_MS(2000) /* between questions of a long search */
 #define WATCH CV_SEC(5)    /* ... of a watch */
 #define SILENCE CV_SEC(16) /* three of these were not answered */
-#define EARLY CV_MS(1800)  /* two questions in vain: nobody is missing */
+#define APART CV_MS(100)
+#define EARLY CV_MS(1800) /* two questions in vain: nobody is missing */
 #define LATEST CV_MS(2900)
 #define SECOND CV_MS(250) /* for another server with the wanted id */
 
@@ -81,27 +82,60 @@ static cv_time after(const struct cv_asker *a, cv_time now)
 	return now + (a->kind == CV_SEARCH_WATCH ? WATCH : PERIOD);
 }
 
+/* of the schedule; a watch asks by the best way again, and by the next */
+static uint8_t round_of(const struct cv_asker *a)
+{
+	unsigned r = a->extra && a->round ? a->round - 1 : a->round;
+	if (watching(a))
+		return r % 2;
+	return (uint8_t)(r < ROUNDS ? r : ROUNDS - 1);
+}
+
+static uint16_t window(const struct cv_asker *a)
+{
+	unsigned r = a->round < ROUNDS ? a->round : ROUNDS - 1;
+	return plan_of(a)->window[r];
+}
+
+static void schedule(struct cv_asker *a, cv_time now)
+{
+	if (!a->extra)
+		a->round++;
+	a->extra = false;
+	a->next = after(a, now);
+}
+
 bool cv_asker_next(struct cv_asker *a, cv_time now, uint8_t out[CV_QUESTION])
 {
 	uint32_t tag[CV_KNOWN_MAX];
-	unsigned i = a->round % CV_ASKER_SENT;
-	unsigned r = a->round < ROUNDS ? a->round : ROUNDS - 1;
+	unsigned i = a->asked % CV_ASKER_SENT;
 	if (now < a->next)
 		return false;
 	struct cv_question q = {
 		.wanted = a->wanted,
-		.window = plan_of(a)->window[r],
-		/* by its best way again: it was heard by that, mostly */
-		.round = (uint8_t)(watching(a) ? a->round % 2 : r),
+		.window = window(a),
+		.round = round_of(a),
 		.knowns = list(a, tag),
 	};
 	a->env->random(a->env->user, &q.nonce, sizeof q.nonce);
 	a->sent[i].nonce = q.nonce;
 	a->sent[i].at = now;
+	a->asked++;
 	cv_question_put(out, &q, tag);
-	a->round++;
-	a->next = after(a, now);
+	schedule(a, now);
 	return true;
+}
+
+void cv_asker_again(struct cv_asker *a, cv_time now)
+{
+	if (!a->asked)
+		return;
+	cv_time last = a->sent[(a->asked - 1) % CV_ASKER_SENT].at;
+	cv_time at = now < last + APART ? last + APART : now;
+	if (at >= a->next)
+		return;
+	a->extra = true;
+	a->next = at;
 }
 
 static cv_time end(const struct cv_asker *a)
@@ -130,7 +164,7 @@ cv_time cv_asker_deadline(const struct cv_asker *a)
 /* when it was asked, or CV_NEVER */
 static cv_time asked(const struct cv_asker *a, uint64_t nonce)
 {
-	for (unsigned i = 0; i < CV_ASKER_SENT && i < a->round; i++) {
+	for (unsigned i = 0; i < CV_ASKER_SENT && i < a->asked; i++) {
 		if (a->sent[i].nonce == nonce)
 			return a->sent[i].at;
 	}

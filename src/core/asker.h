@@ -39,7 +39,9 @@ struct cv_asker {
 	const struct cv_env *env;
 	enum cv_search kind;
 	uint32_t wanted; /* 0: all */
-	unsigned round;  /* questions sent */
+	unsigned round;  /* of the schedule */
+	unsigned asked;  /* questions sent */
+	bool extra;      /* the next one is beside the schedule */
 	cv_time start, next;
 	struct {
 		uint64_t nonce;
@@ -57,6 +59,10 @@ void cv_asker_clear(struct cv_asker *);
 
 /** cv_asker_next() - A question, if one is due: true; by every way to all */
 bool cv_asker_next(struct cv_asker *, cv_time now, uint8_t out[CV_QUESTION]);
+
+/** cv_asker_again() - an interface came or changed: ask beside the schedule,
+ * ten times a second at most */
+void cv_asker_again(struct cv_asker *, cv_time now);
 
 /** cv_asker_done() - the search has ended */
 bool cv_asker_done(const struct cv_asker *, cv_time now);

@@ -131,6 +131,7 @@ with Scene("69", __doc__) as s:
     bridge = lan()
     a = plug(s.host("a"))
     a.address("192.168.7.2/24")
+    user = s.user()
 
     with s.check("without --discoverable there is silence"):
         quiet = box(66)
@@ -230,6 +231,38 @@ with Scene("69", __doc__) as s:
               [(68, ["10.99.0.1/24"])])
         stop(bare)
         a.sysctl("net.ipv6.conf.all.disable_ipv6", 0)
+
+    with s.check("two interfaces of ours on one LAN: one line, one answer"):
+        sh("ip", "-n", bridge.ns, "link", "add", "pa1", "type", "veth", "peer",
+           "name", "eth1", "netns", a.ns)
+        bridge.ip("link set pa1 master br0 up")
+        a.ip("link set eth1 up")
+        two = box(69, "--discoverable")
+        w = Watch(two.host)
+        found, _, _ = discover()
+        w.end()
+        equal([f["id"] for f in found], [69])
+        equal(len(w.answers()), 1, "answers")
+        a.ip("link del eth1")
+
+    with s.check("who serves on this host is found too"):
+        r = two.host.run(CULVERT, "discover", "-j", "lan://69@")
+        equal(json.loads(r.stdout)["id"], 69)
+
+    with s.check("a firewall: the rule that is named lets answers in"):
+        a.nft("add table inet t; add chain inet t input { type filter hook "
+              "input priority 0; policy drop; }; add rule inet t input "
+              "ct state established,related accept; "
+              "add rule inet t input icmpv6 type != 1 accept")
+        ask = user.prefix + ["culvert", "discover"]
+        r = a.run(*ask, check=False)
+        equal((r.returncode, r.stdout), (1, ""))
+        rule = r.stderr[r.stderr.index("(nft ") + 5:r.stderr.rindex(")")]
+        equal(rule, "add rule inet filter input udp dport 17239 accept")
+        a.nft(rule.replace("filter", "t", 1))
+        true(" 69 " in a.run(*ask).stdout, "found")
+        a.nft("delete table inet t")
+        stop(two)
 
     with s.check("--watch tells of those that come"):
         p = a.start(CULVERT, "discover", "--watch", "-j", "--timeout", "8",

@@ -265,6 +265,40 @@ static void a_long_search_goes_on(void **state)
 	assert_int_equal(f->q.knowns, 1);
 }
 
+static void an_interface_that_comes_is_asked(void **state)
+{
+	struct fix *f = *state;
+	cv_time start = f->now;
+	begin(f, CV_SEARCH_QUICK, 0);
+	cv_asker_again(&f->a, f->now); /* the first is due anyway */
+	assert_true(ask(f));
+	uint64_t first = f->q.nonce;
+	cv_asker_again(&f->a, f->now + CV_MS(30));
+	assert_true(ask(f));
+	assert_int_equal(f->now - start, CV_MS(100));
+	assert_int_equal(f->q.round, 0);
+	assert_true(f->q.nonce != first);
+	cv_asker_again(&f->a, f->now + CV_MS(150));
+	assert_true(ask(f));
+	assert_int_equal(f->now - start, CV_MS(250));
+	/* the answers to all of them count, and the schedule goes on */
+	assert_int_equal(hear(f, 1, 1, "10.0.0.1"), 2);
+	f->q.nonce = first;
+	assert_int_equal(hear(f, 2, 2, "10.0.0.2"), 2);
+	assert_true(ask(f));
+	assert_int_equal(f->now - start, CV_MS(700));
+	assert_int_equal(f->q.round, 1);
+	/* what is due before is not put off */
+	cv_asker_again(&f->a, start + CV_MS(1299));
+	cv_asker_again(&f->a, start + CV_MS(1299) + CV_MS(50));
+	assert_true(ask(f));
+	assert_int_equal(f->now - start, CV_MS(1299));
+	assert_true(ask(f));
+	assert_int_equal(f->now - start, CV_MS(1300));
+	cv_asker_again(&f->a, f->now + CV_MS(799));
+	assert_true(cv_asker_deadline(&f->a) == start + CV_MS(1800));
+}
+
 static void who_falls_silent_is_gone(void **state)
 {
 	struct fix *f = *state;
@@ -443,6 +477,7 @@ int main(void)
 		T(round_trips_are_without_the_wait),
 		T(what_nobody_asked_is_refused),
 		T(a_long_search_goes_on),
+		T(an_interface_that_comes_is_asked),
 		T(who_falls_silent_is_gone),
 		T(no_memory_is_an_error),
 		T(there_is_an_end_of_the_list),
