@@ -1,7 +1,7 @@
 # A thin front for meson; everything real is in meson.build.
 BUILD ?= build
 
-.PHONY: all deps demo test test-long install clean
+.PHONY: all deps demo demo-lan test test-long install clean
 
 all: $(BUILD)/build.ninja
 	ninja -C $(BUILD)
@@ -14,6 +14,9 @@ deps:
 
 demo: all
 	@tools/demo.sh $(BUILD)/culvert
+
+demo-lan: all
+	@tools/demo-lan.sh $(BUILD)/culvert
 
 test: deps
 	@tools/test.sh $(BUILD)

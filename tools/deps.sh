@@ -7,7 +7,8 @@ want="gcc g++ meson ninja-build pkg-config libev-dev libssl-dev libc-ares-dev
 	libseccomp-dev libcmocka-dev iproute2 iperf3 dnsmasq-base
 	bind9-dnsutils nftables python3 python3-cryptography
 	python3-prometheus-client mandoc zsh fish ethtool procps clang-format
-	clang-tidy cppcheck shellcheck microsocks tinyproxy-bin udptunnel"
+	clang-tidy cppcheck shellcheck microsocks tinyproxy-bin udptunnel
+	curl openssh-client dropbear-bin iputils-ping"
 missing=
 for p in $want "$@"; do
 	dpkg-query -W -f '${Status}' "$p" 2>/dev/null |

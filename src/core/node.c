@@ -253,6 +253,19 @@ int cv_node_input(struct cv_node *n, struct cv_link *link, uint8_t *p,
 	return drop;
 }
 
+bool cv_node_expects(struct cv_node *n, const struct cv_link *port,
+	const uint8_t *p, size_t len)
+{
+	struct cv_session *s = NULL;
+	struct cv_hnode *h;
+	uint64_t index = len < CV_DATA_HEAD ? 0 : cv_get64(p) & CV_INDEX_MASK;
+	if ((h = cv_htab_first(&n->by_index, index)))
+		s = CV_CONTAINER(h, struct cv_keys, by_index)->session;
+	else if ((h = cv_htab_first(&n->by_hello, index)))
+		s = CV_CONTAINER(h, struct cv_session, hs_by_index);
+	return s && cv_path_on(s, port);
+}
+
 struct cv_edge *cv_node_out(const struct cv_node *n, enum cv_kind kind,
 	const char *target, size_t len)
 {

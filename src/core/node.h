@@ -97,6 +97,14 @@ void cv_node_output(struct cv_node *, struct cv_link *, struct cv_bufq *out,
 /** cv_node_flush() - let every dirty link write; once per loop turn */
 void cv_node_flush(struct cv_node *, cv_time now);
 
+/**
+ * cv_node_expects() - The packet says that it is of a session, or an answer to
+ * one's initiation, that has a link on this port: of several that share a
+ * socket each asks for itself
+ */
+bool cv_node_expects(struct cv_node *, const struct cv_link *port,
+	const uint8_t *p, size_t len);
+
 /** cv_node_stirred() - links or edges have something to do before the wait */
 bool cv_node_stirred(const struct cv_node *);
 

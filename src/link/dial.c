@@ -162,15 +162,20 @@ static void on_moved(struct cv_moves *m)
 		cv_port_moved(d->port);
 }
 
+static void open_lan(struct cv_dialer *d, char why[CV_SOCK_WHY])
+{
+	struct cv_lanurl url;
+	const char *no;
+	if (!d->lan_port && !cv_lanurl_parse(&url, &d->url, &no))
+		d->lan_port = cv_lan_port_dialler(d->loop, &url, why);
+}
+
 /* nobody is asked where the peer is: all are called */
 static void dial_lan(struct slot *t)
 {
 	struct cv_dialer *d = t->dialer;
 	char why[CV_SOCK_WHY];
-	struct cv_lanurl url;
-	const char *no;
-	if (!d->lan_port && !cv_lanurl_parse(&url, &d->url, &no))
-		d->lan_port = cv_lan_port_dialler(d->loop, &url, why);
+	open_lan(d, why);
 	if (!d->lan_port)
 		failed(t, why);
 	else if (cv_lan_port_dial(d->lan_port, d->session))
@@ -229,6 +234,7 @@ struct cv_dialer *cv_dialer_new(
 	struct cv_loop *l, struct cv_session *s, const struct cv_url *u)
 {
 	const char *links = cv_url_option(u, "connections");
+	char why[CV_SOCK_WHY];
 	struct cv_dialer *d = calloc(1, sizeof *d);
 	if (!d)
 		return NULL;
@@ -252,6 +258,8 @@ struct cv_dialer *cv_dialer_new(
 	d->moves.moved = on_moved;
 	if (d->udp)
 		cv_moves_watch(l, &d->moves);
+	if (d->lan) /* as long as there are privileges; or later, without */
+		open_lan(d, why);
 	return d;
 }
 

@@ -35,6 +35,7 @@ struct cv_lan_port {
 	unsigned kinds;
 	struct cv_lan_way at; /* of the packet that is being worked off */
 	struct cv_list links;
+	bool serves; /* else others may dial by the same sockets */
 	bool paused; /* hears no new handshakes */
 	bool left;   /* goes with its last link */
 	bool busy;   /* input is being worked off */
@@ -504,6 +505,9 @@ static bool input(struct cv_lan_user *user, const struct cv_lan_msg *m)
 	const struct cv_frame *f = &m->train;
 	if (!f->len || !ours(f->data))
 		return false;
+	if (!p->serves &&
+		!cv_node_expects(&p->loop->node, &p->link, f->data, f->seg))
+		return false;
 	p->at = m->way;
 	p->link.remote = m->way.addr;
 	p->busy = true;
@@ -559,6 +563,7 @@ static struct cv_lan_port *port_new(struct cv_loop *l,
 		return NULL;
 	p->loop = l;
 	p->url = *url;
+	p->serves = serves;
 	p->kinds = o.kinds;
 	p->user.input = input;
 	p->user.changed = changed;

@@ -72,11 +72,6 @@ struct cv_port *cv_port_of(const struct cv_link *link)
 		       : CV_CONTAINER(link, const struct udp, link)->port;
 }
 
-int cv_port_buffer(const struct cv_port *p, bool rx)
-{
-	return rx ? p->rx_buffer : p->tx_buffer;
-}
-
 /* --- the MTU of the interface on the way to a peer --- */
 
 static uint32_t ask_mtu(int fd, bool v6)
@@ -357,10 +352,19 @@ static void close_link(struct cv_link *link, const char *why)
 	reap(p);
 }
 
+static size_t describe(const struct cv_link *link, char *out, size_t size)
+{
+	const struct cv_port *p = cv_port_of(link);
+	int n = snprintf(out, size, "socket buffers of %d KiB in, %d KiB out",
+		p->rx_buffer >> 10, p->tx_buffer >> 10);
+	return n < 0 ? 0 : (size_t)n;
+}
+
 static const struct cv_link_ops link_ops = {
 	.name = "udp",
 	.flush = flush,
 	.close = close_link,
+	.describe = describe,
 };
 
 static struct udp *link_new(struct cv_port *p, const struct cv_addr *remote)

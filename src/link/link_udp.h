@@ -49,9 +49,6 @@ int cv_port_dial(struct cv_port *, struct cv_session *,
  * each link's anew */
 void cv_port_moved(struct cv_port *);
 
-/** cv_port_buffer() - bytes of the socket's buffer that the system granted */
-int cv_port_buffer(const struct cv_port *, bool rx);
-
 /** cv_port_of() - the port of a link, NULL if it is not of UDP */
 struct cv_port *cv_port_of(const struct cv_link *);
 

@@ -7,6 +7,8 @@
 #include <inttypes.h>
 #include <string.h>
 
+enum { WAY = 128 }; /* bytes of a way's description */
+
 /* "-" while there is none */
 static const char *link_text(
 	const struct cv_session *s, char out[CV_ADDRTEXT + 16])
@@ -17,6 +19,16 @@ static const char *link_text(
 		return "-";
 	snprintf(out, CV_ADDRTEXT + 16, "%s://%s", link->ops->name,
 		cv_addr_format(&link->remote, at));
+	return out;
+}
+
+/* how it is reached, and why so; "" if there is nothing to tell */
+static const char *way_text(const struct cv_session *s, char out[WAY])
+{
+	const struct cv_link *link = cv_path_shown(s)->link;
+	*out = '\0';
+	if (link && link->ops->describe)
+		link->ops->describe(link, out, WAY);
 	return out;
 }
 
@@ -80,7 +92,7 @@ static void text_path(FILE *f, const struct cv_transport *t)
 
 static void text_session(FILE *f, const struct cv_session *s, cv_time now)
 {
-	char link[CV_ADDRTEXT + 16], key[CULVERT_KEYTEXT];
+	char link[CV_ADDRTEXT + 16], key[CULVERT_KEYTEXT], way[WAY];
 	fprintf(f, "peer %s\n  state: %s, link: %s, flows: %zu",
 		cv_show_peer(s, key), state_of(s), link_text(s, link),
 		s->nflows);
@@ -93,6 +105,8 @@ static void text_session(FILE *f, const struct cv_session *s, cv_time now)
 	if (p->rtt)
 		fprintf(f, ", round trip: %.1f ms", (double)p->rtt / 1e3);
 	fputc('\n', f);
+	if (*way_text(s, way))
+		fprintf(f, "  way: %s\n", way);
 	if (s->transport && s->transport->path)
 		text_path(f, s->transport);
 	text_traffic(f, "  ", &s->stats);
@@ -177,13 +191,15 @@ static void json_path(FILE *f, const struct cv_transport *t)
 
 static void json_session(FILE *f, const struct cv_session *s, cv_time now)
 {
-	char key[CULVERT_KEYTEXT], link[CV_ADDRTEXT + 16];
+	char key[CULVERT_KEYTEXT], link[CV_ADDRTEXT + 16], way[WAY];
 	const struct cv_path *p = cv_path_shown(s);
 	fputs("{\"name\":", f);
 	cv_show_quoted(f, s->name);
 	fprintf(f, ",\"key\":\"%s\",\"state\":\"%s\",\"link\":",
 		cv_keytext_format(s->pub, key), state_of(s));
 	cv_show_quoted(f, link_text(s, link));
+	fputs(",\"way\":", f);
+	cv_show_quoted(f, way_text(s, way));
 	fprintf(f,
 		",\"links\":%u,\"link_seconds\":%" PRIu64 ",\"rtt_us\":%" PRIu64
 		",\"flows\":%zu,\"queued_bytes\":%zu,",

@@ -2,10 +2,11 @@
 # SPDX-License-Identifier: MIT
 """Links of UDP: up, told to the user, restarted, moved, and silent"""
 import os
+import re
 import time
 
-from lib import (CULVERT, IN, LINK, LO, OUT, Echo, Pinger, Scene, equal, true,
-                 until, url)
+from lib import (CULVERT, IN, LINK, LO, OUT, Echo, Pinger, Scene, equal, sh,
+                 true, until, url)
 
 with Scene("67", __doc__) as s:
     a, b = s.pair()
@@ -95,6 +96,15 @@ with Scene("67", __doc__) as s:
             a.address(new + "/24")
             until(lambda: server.peer()["link"].startswith(f"udp://{new}:"),
                   "the server knows", 2, 0.01)
+
+    with s.check("show tells the granted socket buffers"):
+        for node in (client, server):
+            way = node.peer()["way"]
+            got = re.fullmatch(r"socket buffers of (\d+) KiB in, (\d+) KiB out",
+                               way)
+            true(got and all(int(n) > 100 for n in got.groups()), way)
+            true(f"  way: {way}\n" in sh(CULVERT, "show", node.name).stdout,
+                 "as text")
 
     with s.check("a server on all addresses answers from the one asked"):
         server.kill()

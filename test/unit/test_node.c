@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* test_node.c - limits, idle flows, the end of a node, and garbage in */
 #include "unit/check.h"
+#include "unit/net.h"
 #include "unit/pair.h"
 
 #define TARGET "udp://127.0.0.1:5"
@@ -561,10 +562,44 @@ static void test_log(void **state)
 	pair_free(p);
 }
 
+/* --- two ports on one socket --- */
+
+static void test_expects(void **state)
+{
+	struct net *n = net_new(false);
+	struct cv_node *a = &n->p->side[A].node, *b = &n->p->side[B].node;
+	struct cv_link *of[2] = { &n->port[A].link, &n->port[B].link };
+	struct cv_link other = { 0 };
+	const uint8_t ping = CV_FRAME_PING;
+	uint8_t packet[2000];
+	(void)state;
+	net_dial(n);
+	net_settle(n);
+	struct parcel *x = n->first;
+	assert_int_equal(x->data[0], CV_PACKET_INIT);
+	assert_false(cv_node_expects(b, of[B], x->data, x->len));
+	while (x->to != A) {
+		net_run(n, n->p->now + CV_MS(1));
+		x = n->first;
+	}
+	assert_int_equal(x->data[0], CV_PACKET_RESPONSE);
+	assert_true(cv_node_expects(a, of[A], x->data, x->len));
+	assert_false(cv_node_expects(a, &other, x->data, x->len));
+	net_run(n, n->p->now + CV_SEC(1));
+	size_t len = net_seal(n, A, &ping, 1, packet);
+	assert_true(cv_node_expects(b, of[B], packet, len));
+	assert_false(cv_node_expects(b, &other, packet, len));
+	assert_false(cv_node_expects(b, of[B], packet, CV_DATA_HEAD - 1));
+	packet[7] ^= 1;
+	assert_false(cv_node_expects(b, of[B], packet, len));
+	net_free(n);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_init_without_memory),
+		cmocka_unit_test(test_expects),
 		cmocka_unit_test(test_limit),
 		cmocka_unit_test(test_limit_of_a_source),
 		cmocka_unit_test(test_limit_of_a_peer),
