@@ -11,6 +11,7 @@
 
 #include "core/framing.h"
 #include "core/keytext.h"
+#include "edge/iproxy_server.h"
 #include "link/dial.h"
 #include "link/link_lan.h"
 #include "loop/files.h"
@@ -237,6 +238,8 @@ void cv_unlisten(const struct cv_conf_text *t, void *port)
 		cv_port_unlisten(port);
 	else if (port && cv_lanurl_is(t->text))
 		cv_lan_port_unlisten(port);
+	else if (port && cv_lanurl_iproxy(t->text))
+		cv_iproxy_server_free(port);
 	else if (port)
 		cv_tcp_unlisten(port);
 }
@@ -252,6 +255,15 @@ static void *listen_lan(
 	return NULL;
 }
 
+static void *listen_iproxy(
+	struct apply *a, const struct cv_url *u, char why[CV_SOCK_WHY])
+{
+	const char *text = a->next->to.text;
+	struct cv_url to;
+	cv_url_parse(&to, text, strlen(text), NULL); /* was checked */
+	return cv_iproxy_server_new(&a->c->loop, u, &to, why);
+}
+
 static void *listen_on(struct apply *a, const struct cv_conf_text *t,
 	const struct cv_url *u, char why[CV_SOCK_WHY])
 {
@@ -261,6 +273,8 @@ static void *listen_on(struct apply *a, const struct cv_conf_text *t,
 		return listen_foreign(a, t, u, why);
 	if (cv_lanurl_is(t->text))
 		return listen_lan(a, u, why);
+	if (cv_lanurl_iproxy(t->text))
+		return listen_iproxy(a, u, why);
 	cv_url_addr(u, &at); /* it is a number: numeric() */
 	return cv_conf_is(t, "udp") ? (void *)cv_port_listen(l, &at, u, why)
 				    : (void *)cv_tcp_listen(l, &at, u, why);
@@ -276,11 +290,14 @@ static int make_listen(struct apply *a, unsigned i)
 	struct cv_addr at;
 	part->was = -1;
 	for (unsigned j = 0; j < c->conf.listens; j++)
-		if (same_text(t, &c->conf.listen[j]))
+		if (same_text(t, &c->conf.listen[j]) &&
+			(!cv_lanurl_iproxy(t->text) ||
+				same_text(&a->next->to, &c->conf.to)))
 			*part = (struct cv_part){ .is = c->parts.listen[j].is,
 				.was = (int)j };
 	int err = check_once(a, a->parts.listen, i, t);
-	if (!err && !part->is && cv_lanurl_is(t->text))
+	bool lan = cv_lanurl_is(t->text) || cv_lanurl_iproxy(t->text);
+	if (!err && !part->is && lan)
 		cv_url_parse(&u, t->text, strlen(t->text), NULL);
 	else if (!err && !part->is)
 		err = numeric(a, t, &u, &at);
@@ -294,6 +311,15 @@ static int make_listen(struct apply *a, unsigned i)
 	return err;
 }
 
+/* what belongs to its port: of iproxy the way, too */
+static bool same_use(
+	const struct cv_conf_forward *a, const struct cv_conf_forward *b)
+{
+	if (!cv_forward_iproxied(a) && !cv_forward_iproxied(b))
+		return true;
+	return !strcmp(a->via, b->via);
+}
+
 /* a port stays the same whatever its clients are forwarded to */
 static int find_port(const struct culvert *c, const struct cv_conf_forward *f,
 	const struct cv_addr *at)
@@ -304,6 +330,7 @@ static int find_port(const struct culvert *c, const struct cv_conf_forward *f,
 		const char *text = c->conf.forward[j].from.text;
 		if (cv_forward_streams(f) ==
 				cv_forward_streams(&c->conf.forward[j]) &&
+			same_use(f, &c->conf.forward[j]) &&
 			!cv_url_parse(&u, text, strlen(text), NULL) &&
 			!cv_url_addr(&u, &b) && cv_addr_equal(at, &b))
 			return (int)j;

@@ -112,6 +112,9 @@ void cv_unlisten(const struct cv_conf_text *, void *port);
 void *cv_forward_listen(struct culvert *, const struct cv_conf_forward *,
 	const struct cv_url *from, char why[CV_SOCK_WHY]);
 
+/** cv_forward_iproxied() - its way is iproxy version 1 */
+bool cv_forward_iproxied(const struct cv_conf_forward *);
+
 /** cv_forward_streams() - its scheme is tcp */
 bool cv_forward_streams(const struct cv_conf_forward *);
 

@@ -9,6 +9,7 @@
 #include "instance.h"
 
 #include "core/framing.h"
+#include "edge/iproxy_server.h"
 #include "link/dial.h"
 #include "link/link_lan.h"
 #include "loop/resolve.h"
@@ -89,6 +90,10 @@ static void stop_listening(struct culvert *c)
 		/* links go on in it until all is said */
 		if (cv_conf_is(&c->conf.listen[i], "udp")) {
 			cv_port_pause(port);
+			continue;
+		}
+		if (cv_lanurl_iproxy(c->conf.listen[i].text)) {
+			cv_iproxy_server_pause(port);
 			continue;
 		}
 		if (cv_lanurl_is(c->conf.listen[i].text)) {

@@ -2,6 +2,7 @@
 /* conf_check.c - what takes more than one line of a configuration to see */
 #include "core/conf_keys.h"
 #include "core/framing.h"
+#include "core/iproxy.h"
 #include "core/keytext.h"
 #include "core/lanurl.h"
 #include "core/policy.h"
@@ -20,8 +21,9 @@ struct shape {
 #define DGRAM_OPTIONS "mark interface"
 
 static const struct shape listen_shape = { "Listen",
-	"tcp udp lan bcast mcast frames+tcp udptunnel+tcp", SOCKET_OPTIONS,
-	false };
+	"tcp udp lan bcast mcast frames+tcp udptunnel+tcp iproxy+udp "
+	"iproxy+bcast iproxy+mcast",
+	SOCKET_OPTIONS, false };
 static const struct shape listen_udp_shape = { "Listen", "udp", DGRAM_OPTIONS,
 	false };
 static const struct shape listen_lan_shape = { "Listen", "", "ttl", false };
@@ -218,10 +220,39 @@ static int check_lan(const struct cv_conf_text *t, const struct shape *s,
 	return check_options(t, s, &u, d);
 }
 
+/* a server's id is needed: it is in every packet */
+static int check_iproxy(
+	const struct cv_conf_text *t, const char *what, struct culvert_diag *d)
+{
+	struct cv_url u;
+	struct cv_lanurl l = { 0 };
+	const char *why = "";
+	bool udp = cv_conf_is(t, "iproxy+udp");
+	int err = cv_url_parse(&u, t->text, strlen(t->text), &why);
+	if (!err && !udp)
+		err = cv_lanurl_parse(&l, &u, &why);
+	if (!err && udp && u.user && cv_url_number(u.user, &l.id))
+		l.id = 0;
+	if (!err && udp && (!*u.host || u.pass || u.path || !u.port)) {
+		err = CULVERT_ESYNTAX;
+		why = "iproxy+udp://ID@HOST[:PORT] is expected here";
+	}
+	if (!err && (!l.id || l.id == CV_IPROXY_LIST_SID)) {
+		err = CULVERT_ESYNTAX;
+		why = "the server's id belongs in front, such as 67@: from 1 "
+		      "to 4294967294";
+	}
+	return err ? cv_conf_fail(d, err, t->line, "%s = \"%s\": %s", what,
+			     t->text, why)
+		   : check_options(t, &listen_lan_shape, &u, d);
+}
+
 /* options differ with what the sockets are */
 static int check_link(const struct cv_conf_text *t, const struct shape *stream,
 	const struct shape *dgram, struct culvert_diag *d)
 {
+	if (cv_lanurl_iproxy(t->text))
+		return check_iproxy(t, stream->what, d);
 	if (cv_lanurl_is(t->text))
 		return check_lan(t,
 			dgram == &listen_udp_shape ? &listen_lan_shape
@@ -267,12 +298,29 @@ static const struct cv_conf_peer *peer_named(
 	return NULL;
 }
 
+static int check_iproxied(const struct cv_conf_forward *f,
+	const struct cv_conf_text *via, struct culvert_diag *d)
+{
+	if (!cv_conf_is(&f->from, "tcp"))
+		return cv_conf_fail(d, CULVERT_EINVAL, f->from.line,
+			"From = \"%s\": iproxy carries TCP: write tcp:// here",
+			f->from.text);
+	if (*f->to.text)
+		return cv_conf_fail(d, CULVERT_EINVAL, f->to.line,
+			"To = \"%s\": via iproxy TO is the server's choice: "
+			"remove it",
+			f->to.text);
+	return check_iproxy(via, "Via", d);
+}
+
 /* Via is a URL: what is there knows no target but its own */
 static int check_foreign(
 	const struct cv_conf_forward *f, struct culvert_diag *d)
 {
 	struct cv_conf_text via = { .line = f->via_line };
 	strcpy(via.text, f->via);
+	if (cv_lanurl_iproxy(f->via))
+		return check_iproxied(f, &via, d);
 	if (cv_conf_is(&f->from, "tcp"))
 		return cv_conf_fail(d, CULVERT_EINVAL, f->from.line,
 			"From = \"%s\": frames+tcp:// and udptunnel+tcp:// "
@@ -412,6 +460,13 @@ static int check_serve(struct cv_conf *c, struct culvert_diag *d)
 		err = check_to(&c->to, d);
 	if (!err)
 		err = check_discoverable(c, d);
+	for (unsigned i = 0; i < c->listens && !err; i++)
+		if (cv_lanurl_iproxy(c->listen[i].text) &&
+			!cv_conf_is(&c->to, "tcp"))
+			err = cv_conf_fail(d, CULVERT_EINVAL, c->listen[i].line,
+				"Listen = \"%s\": its clients name no target: "
+				"add \"--to tcp://HOST:PORT\" (To)",
+				c->listen[i].text);
 	const struct cv_conf_text *foreign = foreign_listen(c);
 	if (!err && foreign && (!*c->to.text || cv_conf_is(&c->to, "tcp")))
 		err = cv_conf_fail(d, CULVERT_EINVAL, foreign->line,
@@ -445,17 +500,41 @@ static int check_metrics(const struct cv_conf_text *t, struct culvert_diag *d)
 		"Metrics = \"%s\": unix:///path is expected here", t->text);
 }
 
+static bool is_foreign(const char *url)
+{
+	return cv_framing_of(url) || cv_lanurl_iproxy(url);
+}
+
+/* who wants it says so: there is a better protocol for the same */
+static int check_iproxy_plain(const struct cv_conf *c, struct culvert_diag *d)
+{
+	const char *url = NULL;
+	for (unsigned i = 0; i < c->forwards; i++)
+		if (cv_lanurl_iproxy(c->forward[i].via))
+			url = c->forward[i].via;
+	for (unsigned i = 0; i < c->listens; i++)
+		if (cv_lanurl_iproxy(c->listen[i].text))
+			url = c->listen[i].text;
+	if (!url || c->plain)
+		return 0;
+	return cv_conf_fail(d, CULVERT_EINVAL, 0,
+		"\"%s\": iproxy version 1 neither encrypts nor authenticates: "
+		"add \"--plain\" (Plain = yes) if you want that, or use "
+		"lan://",
+		url);
+}
+
 /* nothing but foreign framings, which have no keys; *@url: one of them */
 static bool only_foreign(const struct cv_conf *c, const char **url)
 {
 	bool native = false;
 	*url = NULL;
 	for (unsigned i = 0; i < c->forwards; i++) {
-		if (cv_framing_of(c->forward[i].via))
+		if (is_foreign(c->forward[i].via))
 			*url = c->forward[i].via;
 	}
 	for (unsigned i = 0; i < c->listens; i++) {
-		if (cv_framing_of(c->listen[i].text))
+		if (is_foreign(c->listen[i].text))
 			*url = c->listen[i].text;
 		else
 			native = true;
@@ -540,6 +619,8 @@ int cv_conf_check(struct cv_conf *c, struct culvert_diag *d)
 		err = check_forward(c, &c->forward[i], d);
 	if (!err)
 		err = check_metrics(&c->metrics, d);
+	if (!err)
+		err = check_iproxy_plain(c, d);
 	if (err || !only_foreign(c, &url))
 		return err ? err : check_keys(c, d);
 	c->plain = true;

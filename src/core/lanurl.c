@@ -19,7 +19,7 @@ static const char *plain(const char *scheme)
 
 bool cv_lanurl_is(const char *text)
 {
-	const char *scheme = plain(text);
+	const char *scheme = text;
 	for (unsigned i = 0; i < CV_COUNT(names); i++) {
 		size_t n = strlen(names[i]);
 		if (!strncmp(scheme, names[i], n) &&
@@ -27,6 +27,11 @@ bool cv_lanurl_is(const char *text)
 			return true;
 	}
 	return false;
+}
+
+bool cv_lanurl_iproxy(const char *text)
+{
+	return plain(text) != text;
 }
 
 static int fail(const char **why, const char *what)

@@ -6,7 +6,7 @@
  *	bcast://[ID@][IFACE][:PORT]	IPv4 broadcast
  *	mcast://[ID@]GROUP[%IFACE][:PORT]	multicast, ?ttl=
  *
- * Also with "iproxy+" in front.  IFACE left out: every interface.
+ * For iproxy version 1 with "iproxy+" in front.  IFACE left out: every interface.
  */
 #ifndef CV_LANURL_H
 #define CV_LANURL_H
@@ -30,6 +30,9 @@ struct cv_lanurl {
 
 /** cv_lanurl_is() - @text is one of these schemes, or begins with one and ":" */
 bool cv_lanurl_is(const char *text);
+
+/** cv_lanurl_iproxy() - @text is of iproxy, whatever carries it */
+bool cv_lanurl_iproxy(const char *text);
 
 /**
  * cv_lanurl_parse() - Understand one

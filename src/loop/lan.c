@@ -278,11 +278,26 @@ static int bound(const struct cv_addr *at)
 	return -1;
 }
 
+/* where the socket of that family goes; false: nowhere */
+static bool bind_to(const struct cv_lan *l, struct cv_addr *at)
+{
+	if (l->o.at.family && l->o.at.family != at->family) {
+		errno = EAFNOSUPPORT;
+		return false;
+	}
+	if (l->o.at.family)
+		*at = l->o.at;
+	at->port = l->o.port;
+	return true;
+}
+
 static int socket4(const struct cv_lan *l)
 {
 	int hops = l->o.hops ? l->o.hops : HOPS;
-	int fd = bound(
-		&(struct cv_addr){ .family = CV_AF_INET, .port = l->o.port });
+	struct cv_addr at = { .family = CV_AF_INET };
+	if (!bind_to(l, &at))
+		return -1;
+	int fd = bound(&at);
 	if (fd < 0)
 		return -1;
 	enlarge(fd);
@@ -299,8 +314,10 @@ static int socket4(const struct cv_lan *l)
 static int socket6(const struct cv_lan *l)
 {
 	int hops = l->o.hops ? l->o.hops : HOPS;
-	int fd = bound(
-		&(struct cv_addr){ .family = CV_AF_INET6, .port = l->o.port });
+	struct cv_addr at = { .family = CV_AF_INET6 };
+	if (!bind_to(l, &at))
+		return -1;
+	int fd = bound(&at);
 	if (fd < 0)
 		return -1;
 	enlarge(fd);
@@ -396,7 +413,8 @@ static struct cv_lan *create(
 
 static bool same(const struct cv_lan *l, const struct cv_lan_options *o)
 {
-	return l->o.port == o->port && !strcmp(l->o.ifname, o->ifname);
+	return l->o.port == o->port && cv_addr_equal(&l->o.at, &o->at) &&
+	       !strcmp(l->o.ifname, o->ifname);
 }
 
 static struct cv_lan *find(struct cv_loop *loop, const struct cv_lan_options *o)

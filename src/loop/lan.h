@@ -76,6 +76,8 @@ struct cv_lan_user {
  * @ifname:	the one interface, or "" for all that are up and no loopback
  * @port:	to be bound
  * @fallback:	any other port if that one is taken
+ * @at:		bind to this address alone, its port left out; family NONE: to
+ *		all.  Then there are no groups and no frames
  * @group4, @group6: family NONE for ours, CV_LAN_GROUP4 and CV_LAN_GROUP6
  * @hops:	of multicast; 0: 255, which no router lets out of a link-local
  *		group
@@ -85,6 +87,7 @@ struct cv_lan_options {
 	char ifname[16];
 	uint16_t port;
 	bool fallback;
+	struct cv_addr at;
 	struct cv_addr group4, group6;
 	uint8_t hops;
 };

@@ -34,8 +34,9 @@ static void test_schemes(void **state)
 {
 	(void)state;
 	assert_true(cv_lanurl_is("lan://67@"));
-	assert_true(cv_lanurl_is("iproxy+mcast://239.1.2.3"));
-	assert_false(cv_lanurl_is("iproxy+udp://host"));
+	assert_false(cv_lanurl_is("iproxy+mcast://239.1.2.3"));
+	assert_true(cv_lanurl_iproxy("iproxy+udp://host"));
+	assert_false(cv_lanurl_iproxy("lan://iproxy+"));
 	assert_false(cv_lanurl_is("land://67@"));
 	assert_false(cv_lanurl_is("tcp://lan:1"));
 	bad("udp://host:1", "lan://");

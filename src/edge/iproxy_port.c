@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: MIT */
+#include "edge/iproxy_port.h"
+
+#include "loop/resolve.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { WAYS = 64, ANSWERS = 4 };
+
+static void send_by(struct cv_iproxy_port *p, const struct cv_lan_way *way,
+	uint8_t *bytes, size_t len)
+{
+	struct cv_frame f = {
+		.data = bytes, .len = (uint32_t)len, .seg = (uint32_t)len
+	};
+	int e = cv_lan_send(p->lan, way, &f);
+	if (e) /* it is sent again */
+		p->loop->node.stats.drop[CV_DROP_UNREACHABLE]++;
+}
+
+static void resolved(
+	void *user, const struct cv_addr *addr, unsigned n, const char *why)
+{
+	struct cv_iproxy_port *p = user;
+	p->query = NULL;
+	if (n)
+		p->server = addr[0];
+	else
+		cv_log(&p->loop->node, CULVERT_WARN,
+			"msg=\"cannot find server\" host=%s error=\"%s\"",
+			p->host, why);
+}
+
+void cv_iproxy_port_call(
+	struct cv_iproxy_port *p, const struct cv_iproxy_packet *x)
+{
+	struct cv_lan_way way[WAYS];
+	uint8_t bytes[CV_IPROXY_MAX];
+	size_t len = cv_iproxy_write(x, bytes);
+	unsigned n = 0;
+	if (p->kinds) {
+		n = cv_lan_casts(p->lan, p->kinds, p->to, false, way, WAYS);
+	} else if (p->server.family) {
+		way[n] = (struct cv_lan_way){ .kind = CV_LAN_UNICAST,
+			.addr = p->server };
+		way[n++].addr.port = p->to;
+	} else if (!p->query) {
+		p->query = cv_resolve(p->loop, p->host, resolved, p);
+	}
+	for (unsigned i = 0; i < n; i++)
+		send_by(p, &way[i], bytes, len);
+}
+
+void cv_iproxy_port_answer(struct cv_iproxy_port *p,
+	const struct cv_iproxy_packet *x, const struct cv_lan_way *from)
+{
+	struct cv_lan_way way[ANSWERS];
+	uint8_t bytes[CV_IPROXY_MAX];
+	size_t len = cv_iproxy_write(x, bytes);
+	unsigned n = 0;
+	if (p->kinds)
+		n = cv_lan_answers(p->lan, from, way, ANSWERS);
+	if (!n && !cv_addr_any(&from->addr)) { /* by the routes there are */
+		way[n] = *from;
+		way[n++].ifindex = 0;
+	}
+	for (unsigned i = 0; i < n; i++)
+		send_by(p, &way[i], bytes, len);
+}
+
+static bool input(struct cv_lan_user *user, const struct cv_lan_msg *m)
+{
+	struct cv_iproxy_port *p =
+		CV_CONTAINER(user, struct cv_iproxy_port, user);
+	const struct cv_frame *f = &m->train;
+	struct cv_iproxy_packet x;
+	bool ours = false;
+	for (uint32_t off = 0; off < f->len; off += f->seg) {
+		uint32_t left = f->len - off;
+		uint32_t len = left < f->seg ? left : f->seg;
+		if (!cv_iproxy_is(f->data + off, len))
+			return ours;
+		if (cv_iproxy_read(&x, f->data + off, len))
+			p->loop->node.stats.drop[CV_DROP_MALFORMED]++;
+		else
+			ours |= p->input(p, &x, &m->way);
+	}
+	return ours;
+}
+
+static unsigned kinds_of(const struct cv_lanurl *u)
+{
+	if (u->scheme == CV_LAN_MCAST)
+		return u->group.family == CV_AF_INET6 ? 1 << CV_LAN_MULTICAST6
+						      : 1 << CV_LAN_MULTICAST4;
+	return 1 << CV_LAN_BROADCAST | 1 << CV_LAN_FRAMECAST;
+}
+
+/* iproxy+udp://: one address, and it is bound to it or asks it */
+static int by_address(struct cv_iproxy_port *p, const struct cv_url *u,
+	bool serves, struct cv_lan_options *o)
+{
+	p->to = u->port > 0 ? (uint16_t)u->port : CV_LAN_PORT;
+	if (u->user && cv_url_number(u->user, &p->id))
+		return CULVERT_EINVAL;
+	snprintf(p->host, sizeof p->host, "%s", u->host);
+	if (cv_url_addr(u, &p->server))
+		p->server.family = CV_AF_NONE;
+	if (serves && !cv_addr_any(&p->server))
+		o->at = p->server;
+	o->at.port = 0;
+	return 0;
+}
+
+static int by_interface(struct cv_iproxy_port *p, const struct cv_url *u,
+	struct cv_lan_options *o)
+{
+	struct cv_lanurl l;
+	const char *why;
+	int err = cv_lanurl_parse(&l, u, &why);
+	if (err)
+		return err;
+	p->kinds = o->kinds = kinds_of(&l);
+	p->id = l.id;
+	p->to = l.port ? l.port : CV_LAN_PORT;
+	snprintf(o->ifname, sizeof o->ifname, "%s", l.ifname);
+	if (l.group.family == CV_AF_INET6)
+		o->group6 = l.group;
+	else if (l.group.family)
+		o->group4 = l.group;
+	o->hops = l.ttl;
+	return 0;
+}
+
+int cv_iproxy_port_open(struct cv_iproxy_port *p, struct cv_loop *loop,
+	const struct cv_url *u, bool serves, char why[CV_SOCK_WHY])
+{
+	struct cv_lan_options o = { .fallback = !serves };
+	bool address = !strcmp(u->scheme, "iproxy+udp");
+	int err =
+		address ? by_address(p, u, serves, &o) : by_interface(p, u, &o);
+	if (err) {
+		snprintf(why, CV_SOCK_WHY, "not an address of iproxy");
+		return err;
+	}
+	o.port = serves ? p->to : CV_LAN_ASKING;
+	p->loop = loop;
+	p->serves = serves;
+	p->user.input = input;
+	p->lan = cv_lan_open(loop, &o, &p->user, why);
+	return p->lan ? 0 : CULVERT_ESYS;
+}
+
+void cv_iproxy_port_close(struct cv_iproxy_port *p)
+{
+	if (p->query)
+		cv_resolve_cancel(p->query);
+	p->query = NULL;
+	cv_lan_close(p->lan, &p->user);
+}
