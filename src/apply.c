@@ -11,9 +11,7 @@
 
 #include "core/framing.h"
 #include "core/keytext.h"
-#include "edge/iproxy_server.h"
 #include "link/dial.h"
-#include "link/link_lan.h"
 #include "loop/files.h"
 #include "loop/metrics.h"
 
@@ -208,78 +206,6 @@ static int check_once(struct apply *a, const struct cv_part *part, unsigned i,
 	return 0;
 }
 
-/* a foreign connection has two descriptors; some are for other things */
-static size_t most_foreign(void)
-{
-	unsigned fds = cv_files_limit();
-	return fds > 256 ? (fds - 128) / 2 : 64;
-}
-
-static void *listen_foreign(struct apply *a, const struct cv_conf_text *t,
-	const struct cv_url *u, char why[CV_SOCK_WHY])
-{
-	struct culvert *c = a->c;
-	struct cv_addr at;
-	void *port = cv_frames_listen(
-		&c->loop, u, cv_udp_out_edge(c->out), most_foreign(), why);
-	if (port && !cv_url_addr(u, &at) && !cv_addr_loopback(&at))
-		cv_log(&c->loop.node, CULVERT_WARN,
-			"msg=\"whoever reaches this port reaches To: it is "
-			"neither authenticated nor encrypted\" link=%s to=%s",
-			t->text, a->next->to.text);
-	return port;
-}
-
-void cv_unlisten(const struct cv_conf_text *t, void *port)
-{
-	if (port && cv_framing_of(t->text))
-		cv_frames_unlisten(port);
-	else if (port && cv_conf_is(t, "udp"))
-		cv_port_unlisten(port);
-	else if (port && cv_lanurl_is(t->text))
-		cv_lan_port_unlisten(port);
-	else if (port && cv_lanurl_iproxy(t->text))
-		cv_iproxy_server_free(port);
-	else if (port)
-		cv_tcp_unlisten(port);
-}
-
-static void *listen_lan(
-	struct apply *a, const struct cv_url *u, char why[CV_SOCK_WHY])
-{
-	struct cv_lanurl url;
-	const char *no;
-	if (!cv_lanurl_parse(&url, u, &no))
-		return cv_lan_port_listen(&a->c->loop, &url, why);
-	snprintf(why, CV_SOCK_WHY, "%s", no);
-	return NULL;
-}
-
-static void *listen_iproxy(
-	struct apply *a, const struct cv_url *u, char why[CV_SOCK_WHY])
-{
-	const char *text = a->next->to.text;
-	struct cv_url to;
-	cv_url_parse(&to, text, strlen(text), NULL); /* was checked */
-	return cv_iproxy_server_new(&a->c->loop, u, &to, why);
-}
-
-static void *listen_on(struct apply *a, const struct cv_conf_text *t,
-	const struct cv_url *u, char why[CV_SOCK_WHY])
-{
-	struct cv_loop *l = &a->c->loop;
-	struct cv_addr at;
-	if (cv_framing_of(t->text))
-		return listen_foreign(a, t, u, why);
-	if (cv_lanurl_is(t->text))
-		return listen_lan(a, u, why);
-	if (cv_lanurl_iproxy(t->text))
-		return listen_iproxy(a, u, why);
-	cv_url_addr(u, &at); /* it is a number: numeric() */
-	return cv_conf_is(t, "udp") ? (void *)cv_port_listen(l, &at, u, why)
-				    : (void *)cv_tcp_listen(l, &at, u, why);
-}
-
 static int make_listen(struct apply *a, unsigned i)
 {
 	const struct cv_conf_text *t = &a->next->listen[i];
@@ -290,25 +216,21 @@ static int make_listen(struct apply *a, unsigned i)
 	struct cv_addr at;
 	part->was = -1;
 	for (unsigned j = 0; j < c->conf.listens; j++)
-		if (same_text(t, &c->conf.listen[j]) &&
-			(!cv_lanurl_iproxy(t->text) ||
-				same_text(&a->next->to, &c->conf.to)))
+		if (cv_listen_same(a->next, i, &c->conf, j))
 			*part = (struct cv_part){ .is = c->parts.listen[j].is,
 				.was = (int)j };
 	int err = check_once(a, a->parts.listen, i, t);
-	bool lan = cv_lanurl_is(t->text) || cv_lanurl_iproxy(t->text);
-	if (!err && !part->is && lan)
-		cv_url_parse(&u, t->text, strlen(t->text), NULL);
-	else if (!err && !part->is)
+	if (err || part->is)
+		return err;
+	if (cv_listen_named(t))
 		err = numeric(a, t, &u, &at);
-	if (!err && !part->is) {
-		part->is = listen_on(a, t, &u, why);
-		if (!part->is && *why)
-			err = bad_port(a, t, why);
-		else if (!part->is)
-			err = no_port(a, t, errno);
-	}
-	return err;
+	else
+		cv_url_parse(&u, t->text, strlen(t->text), NULL);
+	if (!err)
+		part->is = cv_listen(c, a->next, i, &u, why);
+	if (err || part->is)
+		return err;
+	return *why ? bad_port(a, t, why) : no_port(a, t, errno);
 }
 
 /* what belongs to its port: of iproxy the way, too */
@@ -498,7 +420,7 @@ static void set_node(struct apply *a)
 	for (unsigned i = 0; i < f->listens; i++)
 		strangers |= cv_framing_of(f->listen[i].text) != 0;
 	if (strangers)
-		share = most_foreign() / 4 * 3;
+		share = cv_listen_foreign_max() / 4 * 3;
 	if (c->out && f->listens && (f->peers > 1 || strangers) &&
 		n->flows.max_source > share)
 		n->flows.max_source = share;

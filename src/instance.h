@@ -101,6 +101,26 @@ struct cv_session *cv_session_named(struct culvert *, const char *name);
  */
 int cv_apply(struct culvert *, struct cv_conf *next, struct culvert_diag *);
 
+/** cv_listen_named() - its place is an address of this machine, not an
+ * interface */
+bool cv_listen_named(const struct cv_conf_text *);
+
+/** cv_listen_same() - rule @i of @a makes the same port as rule @k of @b */
+bool cv_listen_same(const struct cv_conf *a, unsigned i,
+	const struct cv_conf *b, unsigned k);
+
+/** cv_listen() - Make rule @i into a port
+ * Return: NULL with @why filled in, or "" and errno */
+void *cv_listen(struct culvert *, const struct cv_conf *, unsigned i,
+	const struct cv_url *, char why[CV_SOCK_WHY]);
+
+/** cv_listen_foreign_max() - connections of a foreign framing: each has two
+ * descriptors, and some are for other things */
+size_t cv_listen_foreign_max(void);
+
+/** cv_listen_pause() - nobody new comes in; the port, or NULL if it is gone */
+void *cv_listen_pause(const struct cv_conf_text *, void *port);
+
 /** cv_unlisten() - close the port that a Listen was made into; NULL is fine */
 void cv_unlisten(const struct cv_conf_text *, void *port);
 

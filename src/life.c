@@ -9,9 +9,7 @@
 #include "instance.h"
 
 #include "core/framing.h"
-#include "edge/iproxy_server.h"
 #include "link/dial.h"
-#include "link/link_lan.h"
 #include "loop/resolve.h"
 
 #include <stdlib.h>
@@ -80,29 +78,9 @@ static void stop_listening(struct culvert *c)
 	cv_unannounce(c);
 	for (unsigned i = 0; i < c->conf.forwards; i++)
 		cv_forward_pause(&c->conf.forward[i], c->parts.forward[i].is);
-	for (unsigned i = 0; i < c->conf.listens; i++) {
-		void *port = c->parts.listen[i].is;
-		/* foreign connections are flows: they end with the rest */
-		if (cv_framing_of(c->conf.listen[i].text)) {
-			cv_frames_pause(port);
-			continue;
-		}
-		/* links go on in it until all is said */
-		if (cv_conf_is(&c->conf.listen[i], "udp")) {
-			cv_port_pause(port);
-			continue;
-		}
-		if (cv_lanurl_iproxy(c->conf.listen[i].text)) {
-			cv_iproxy_server_pause(port);
-			continue;
-		}
-		if (cv_lanurl_is(c->conf.listen[i].text)) {
-			cv_lan_port_pause(port);
-			continue;
-		}
-		cv_tcp_unlisten(port);
-		c->parts.listen[i].is = NULL;
-	}
+	for (unsigned i = 0; i < c->conf.listens; i++)
+		c->parts.listen[i].is = cv_listen_pause(
+			&c->conf.listen[i], c->parts.listen[i].is);
 }
 
 /* streams are there, of a peer who is or will be too */

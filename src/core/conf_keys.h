@@ -41,6 +41,15 @@ int cv_conf_fail(struct culvert_diag *diag, int err, unsigned line,
 /** cv_conf_grow() - room for one more item behind @used; NULL: no memory */
 void *cv_conf_grow(struct cv_conf *, void *items, unsigned used, size_t size);
 
+/* conf_url.c: whether a URL is one that can stand in that place, with options
+   that are known there */
+int cv_conf_url_listen(const struct cv_conf_text *, struct culvert_diag *);
+int cv_conf_url_endpoint(const struct cv_conf_text *, struct culvert_diag *);
+int cv_conf_url_via(const struct cv_conf_text *, struct culvert_diag *);
+int cv_conf_url_from(const struct cv_conf_text *, struct culvert_diag *);
+int cv_conf_url_to(const struct cv_conf_text *, struct culvert_diag *);
+int cv_conf_url_metrics(const struct cv_conf_text *, struct culvert_diag *);
+
 /** cv_conf_check() - everything that takes more than one line to see */
 int cv_conf_check(struct cv_conf *, struct culvert_diag *);
 
