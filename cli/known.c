@@ -33,19 +33,24 @@ int known_path(char out[KNOWN_PATH])
 /* 1: it is of @id, 0: of another or none, -1: it makes no sense */
 static int take(const char *line, uint32_t id, char key[CULVERT_KEYTEXT])
 {
-	unsigned long long n;
-	char text[CULVERT_KEYTEXT + 1], public[CULVERT_KEYTEXT];
+	char text[CULVERT_KEYTEXT], public[CULVERT_KEYTEXT], *at;
 	line += strspn(line, " \t");
 	if (!*line || *line == '#' || *line == '\n')
 		return 0;
-	if (sscanf(line, "%20llu %45s", &n, text) != 2 || !n ||
-		n > UINT32_MAX || strlen(text) != CULVERT_KEYTEXT - 1 ||
-		culvert_pubkey(public, text)) /* it is 32 bytes of base64 */
+	unsigned long long n = *line == '-' ? 0 : strtoull(line, &at, 10);
+	if (!n || n > UINT32_MAX || !strspn(at, " \t"))
 		return -1;
-	if (n != id)
-		return 0;
-	memcpy(key, text, CULVERT_KEYTEXT);
-	return 1;
+	at += strspn(at, " \t");
+	size_t len = strcspn(at, " \t\r\n");
+	if (len != sizeof text - 1)
+		return -1;
+	memcpy(text, at, len);
+	text[len] = '\0';
+	if (culvert_pubkey(public, text)) /* it is 32 bytes of base64 */
+		return -1;
+	if (n == id)
+		memcpy(key, text, sizeof text);
+	return n == id;
 }
 
 static int search(FILE *f, uint32_t id, char key[CULVERT_KEYTEXT], int *line)

@@ -31,6 +31,7 @@ static struct cv_answer words(const struct culvert *c)
 	struct cv_answer a = { .boot = c->loop.node.instance,
 		.keyed = f->keyed };
 	char host[sizeof a.name] = "";
+	a.uptime = (uint32_t)((cv_now_of(c) - c->born) / CV_SEC(1));
 	gethostname(host, sizeof host - 1);
 	snprintf(a.name, sizeof a.name, "%s", *f->name ? f->name : host);
 	snprintf(a.version, sizeof a.version, "%s", culvert_version());
@@ -70,6 +71,8 @@ static void announce(struct culvert *c, const struct cv_conf_text *t,
 void cv_announce(struct culvert *c)
 {
 	cv_unannounce(c);
+	if (!c->born)
+		c->born = cv_now_of(c);
 	if (!c->conf.discoverable)
 		return;
 	c->beacon = calloc(c->conf.listens, sizeof(struct cv_beacon *));

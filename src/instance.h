@@ -58,6 +58,7 @@ struct culvert {
 	struct cv_policy policy;
 	struct cv_beacon **beacon; /* answer on LAN ports: announce.c */
 	unsigned beacons;
+	cv_time born; /* when it was first made what a text says */
 	char name[64];
 	char notes[CV_NOTES]; /* of culvert_note(), a line each */
 

@@ -39,7 +39,8 @@ struct cv_beacon {
 	struct cv_responder responder;
 	struct askers slot[CV_RESPONDER_SLOTS];
 	struct cv_answer says;
-	cv_time since;
+	cv_time since;   /* when it had ... */
+	uint32_t uptime; /* ... that, in seconds */
 	ev_timer clock;
 };
 
@@ -166,7 +167,7 @@ static void answer(struct cv_beacon *b, const struct askers *to,
 	a->round = w->round;
 	a->heard = to->heard[rank];
 	a->held = (uint32_t)(now - w->heard);
-	a->uptime = (uint32_t)((now - b->since) / CV_SEC(1));
+	a->uptime = b->uptime + (uint32_t)((now - b->since) / CV_SEC(1));
 	uint32_t len = (uint32_t)cv_answer_put(packet, a);
 	unsigned n = cv_lan_answers(b->lan, &to->at[rank], way, 2);
 	for (unsigned i = 0; i < n; i++) {
@@ -207,6 +208,7 @@ struct cv_beacon *cv_beacon_new(struct cv_loop *l,
 	b->loop = l;
 	b->says = *says;
 	b->since = cv_now();
+	b->uptime = says->uptime;
 	b->user.input = input;
 	cv_responder_init(
 		&b->responder, &l->node.env, says->id, cv_answer_tag(says));

@@ -10,7 +10,7 @@ struct cv_beacon;
 
 /**
  * cv_beacon_new() - Answer on the port that these options open
- * @says:	id, key, boot, name, version and services; copied
+ * @says:	id, key, boot, uptime so far, name, version and services; copied
  *
  * Return: NULL with @why filled in
  */

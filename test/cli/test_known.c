@@ -88,7 +88,8 @@ static void people_write_it_too(void **state)
 static void nonsense_is_told(void **state)
 {
 	static const char *const bad[] = { "nas " KEY1, "0 " KEY1, "67",
-		"67 short", "4294967296 " KEY1, "67 " KEY1 "x",
+		"67 short", "-67 " KEY1, "67x " KEY1, "67", "4294967296 " KEY1,
+		"67 " KEY1 "x",
 		"67 AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA*=" };
 	(void)state;
 	for (unsigned i = 0; i < sizeof bad / sizeof *bad; i++) {
