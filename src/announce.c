@@ -4,7 +4,7 @@
 
 #include "core/lanurl.h"
 #include "link/beacon.h"
-#include "link/link_lan.h"
+#include "link/lan_options.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -53,7 +53,7 @@ static void announce(struct culvert *c, const struct cv_conf_text *t,
 		cv_lanurl_parse(&l, &u, &no))
 		return;
 	struct cv_answer a = *says;
-	struct cv_lan_options o = cv_lan_port_options(&l, true);
+	struct cv_lan_options o = cv_lan_options_of(&l, true);
 	a.id = l.id ? l.id : c->conf.server_id;
 	struct cv_beacon *b = cv_beacon_new(&c->loop, &o, &a, why);
 	if (b) {

@@ -6,7 +6,7 @@
 #include "core/keytext.h"
 #include "core/lanurl.h"
 #include "core/wire.h"
-#include "link/link_lan.h"
+#include "link/lan_options.h"
 #include "loop/ifaces.h"
 #include "loop/udp_io.h"
 
@@ -198,7 +198,7 @@ static void changed(struct cv_lan_user *user)
 static int open_port(struct search *s, struct culvert_diag *diag)
 {
 	const struct cv_loop_size size = { 1 << 20, 16 };
-	struct cv_lan_options o = cv_lan_port_options(&s->url, false);
+	struct cv_lan_options o = cv_lan_options_of(&s->url, false);
 	char why[CV_SOCK_WHY];
 	s->kinds = o.kinds;
 	s->user.input = input;

@@ -11,6 +11,8 @@
 
 #include "core/transport.h"
 #include "core/wire.h"
+#include "link/again.h"
+#include "link/lan_options.h"
 #include "link/ways.h"
 
 #include <errno.h>
@@ -34,6 +36,7 @@ struct cv_lan_port {
 	struct cv_lanurl url;
 	unsigned kinds;
 	struct cv_lan_way at; /* of the packet that is being worked off */
+	struct cv_again again;
 	struct cv_list links;
 	bool serves; /* else others may dial by the same sockets */
 	bool paused; /* hears no new handshakes */
@@ -324,26 +327,31 @@ static void flush(struct cv_link *link, cv_time now)
 	}
 }
 
+/* by every way that may reach whoever sent the packet being worked off */
+static void reply(struct cv_lan_port *p, uint8_t *data, uint32_t len)
+{
+	struct cv_lan_way way[ANSWERS];
+	unsigned n = cv_lan_answers(p->lan, &p->at, way, ANSWERS);
+	int e = ENETUNREACH;
+	for (unsigned i = 0; i < n; i++) {
+		struct cv_frame f = { .data = data, .len = len, .seg = len };
+		if (!cv_lan_send(p->lan, &way[i], &f))
+			e = 0;
+	}
+	if (e)
+		count_drop(p, e, 1);
+}
+
 /* what is to be said to whoever sent the packet that is being worked off */
 static void answer(struct cv_link *link, cv_time now)
 {
 	struct cv_lan_port *p = CV_CONTAINER(link, struct cv_lan_port, link);
 	struct cv_node *node = &p->loop->node;
 	struct cv_bufq got = { 0 };
-	struct cv_lan_way way[ANSWERS];
-	unsigned n = cv_lan_answers(p->lan, &p->at, way, ANSWERS);
 	cv_node_output(node, link, &got, CV_OUT_BYTES, now);
 	for (struct cv_buf *b; (b = cv_bufq_pop(&got));) {
-		int e = ENETUNREACH;
-		for (unsigned i = 0; i < n; i++) {
-			struct cv_frame f = { .data = cv_buf_data(b),
-				.len = b->len,
-				.seg = b->len };
-			if (!cv_lan_send(p->lan, &way[i], &f))
-				e = 0;
-		}
-		if (e)
-			count_drop(p, e, 1);
+		cv_again_keep(&p->again, cv_buf_data(b), b->len, now);
+		reply(p, cv_buf_data(b), b->len);
 		cv_buf_free(&node->pool, b);
 	}
 	cv_list_del(&link->dirty);
@@ -476,15 +484,29 @@ int cv_lan_port_dial(struct cv_lan_port *p, struct cv_session *s)
 
 static bool ours(const uint8_t *p)
 {
-	switch (*p) {
-	case CV_PACKET_INIT:
-	case CV_PACKET_RESPONSE:
-	case CV_PACKET_COOKIE:
-	case CV_PACKET_DATA:
-		return true;
-	default:
-		return false;
+	return *p == CV_PACKET_INIT || *p == CV_PACKET_RESPONSE ||
+	       *p == CV_PACKET_COOKIE || *p == CV_PACKET_DATA;
+}
+
+static void take(struct cv_lan_port *p, uint8_t *data, uint32_t len)
+{
+	cv_node_input(&p->loop->node, &p->link, data, len, cv_now());
+	if (p->link.replies.head)
+		answer(&p->link, cv_now());
+}
+
+/* it comes by several ways: later copies are answered alike */
+static void handshake(struct cv_lan_port *p, uint8_t *data, uint32_t len)
+{
+	uint8_t said[CV_AGAIN_SIZE];
+	uint32_t n = cv_again_find(&p->again, data, len, said, cv_now());
+	if (n) {
+		reply(p, said, n);
+		return;
 	}
+	cv_again_begin(&p->again, data, len);
+	take(p, data, len);
+	cv_again_end(&p->again);
 }
 
 static void packet(struct cv_lan_port *p, uint8_t *data, uint32_t len)
@@ -492,11 +514,10 @@ static void packet(struct cv_lan_port *p, uint8_t *data, uint32_t len)
 	/* it was closed with a packet before this one */
 	if (p->left && cv_list_empty(&p->links))
 		return;
-	if (p->paused && is_initiation(data))
-		return;
-	cv_node_input(&p->loop->node, &p->link, data, len, cv_now());
-	if (p->link.replies.head)
-		answer(&p->link, cv_now());
+	if (!is_initiation(data))
+		take(p, data, len);
+	else if (!p->paused)
+		handshake(p, data, len);
 }
 
 static bool input(struct cv_lan_user *user, const struct cv_lan_msg *m)
@@ -522,41 +543,10 @@ static bool input(struct cv_lan_user *user, const struct cv_lan_msg *m)
 
 /* --- ports --- */
 
-static unsigned kinds_of(const struct cv_lanurl *u)
-{
-	switch (u->scheme) {
-	case CV_LAN_BCAST:
-		return 1 << CV_LAN_BROADCAST | 1 << CV_LAN_FRAMECAST;
-	case CV_LAN_MCAST:
-		return u->group.family == CV_AF_INET6 ? 1 << CV_LAN_MULTICAST6
-						      : 1 << CV_LAN_MULTICAST4;
-	case CV_LAN_ANY:
-	default:
-		return CV_LAN_CASTS;
-	}
-}
-
-struct cv_lan_options cv_lan_port_options(
-	const struct cv_lanurl *u, bool serves)
-{
-	struct cv_lan_options o = { .kinds = kinds_of(u),
-		.port = serves ? CV_LAN_PORT : CV_LAN_ASKING,
-		.fallback = !serves,
-		.hops = u->ttl };
-	if (serves && u->port)
-		o.port = u->port;
-	snprintf(o.ifname, sizeof o.ifname, "%s", u->ifname);
-	if (u->group.family == CV_AF_INET6)
-		o.group6 = u->group;
-	else if (u->group.family)
-		o.group4 = u->group;
-	return o;
-}
-
 static struct cv_lan_port *port_new(struct cv_loop *l,
 	const struct cv_lanurl *url, bool serves, char why[CV_SOCK_WHY])
 {
-	struct cv_lan_options o = cv_lan_port_options(url, serves);
+	struct cv_lan_options o = cv_lan_options_of(url, serves);
 	struct cv_lan_port *p = calloc(1, sizeof *p);
 	snprintf(why, CV_SOCK_WHY, "out of memory");
 	if (!p)

@@ -17,11 +17,6 @@ struct cv_lan_port;
 /* bytes a second, of each end, that may go to everybody: about 24 Mbit/s */
 #define CV_LAN_FLOOD_RATE 3000000
 
-/** cv_lan_port_options() - what a URL asks for
- * @serves:	the port is for others to find, or to ask from */
-struct cv_lan_options cv_lan_port_options(
-	const struct cv_lanurl *, bool serves);
-
 /** cv_lan_port_listen() - accept links; NULL with @why filled in */
 struct cv_lan_port *cv_lan_port_listen(
 	struct cv_loop *, const struct cv_lanurl *, char why[CV_SOCK_WHY]);

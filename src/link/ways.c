@@ -77,6 +77,17 @@ static bool better(const struct cv_way *a, const struct cv_way *b)
 	return v6 && b->way.addr.family == CV_AF_INET;
 }
 
+/* what was asked in vain in doubt is soon asked again; an echo that is on its
+   way still counts */
+static void end_doubt(struct cv_ways *w)
+{
+	if (w->doubt)
+		for (unsigned i = 0; i < w->n; i++)
+			if (w->way[i].tries > 1)
+				w->way[i].tries = 1;
+	w->doubt = 0;
+}
+
 bool cv_ways_echoed(struct cv_ways *w, uint64_t token, cv_time now)
 {
 	struct cv_way *x = NULL;
@@ -92,7 +103,7 @@ bool cv_ways_echoed(struct cv_ways *w, uint64_t token, cv_time now)
 	struct cv_way *used = w->used < 0 ? NULL : &w->way[w->used];
 	bool stale = w->doubt && used && used->proven < w->doubt;
 	if (used == x || !used || stale)
-		w->doubt = 0;
+		end_doubt(w);
 	if (used && used != x && !stale && !better(x, used))
 		return false;
 	if (used == x)
