@@ -15,6 +15,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#ifndef UDP_GRO
+#define UDP_GRO 104
+#endif
+
 enum {
 	SLOTS = 16, /* trains of one read */
 	HOPS = 255, /* that it came from this link shows by them */
@@ -216,14 +220,14 @@ static int write_udp(
 	int e = 0;
 	if (fd < 0)
 		return EAFNOSUPPORT;
+	/* packet sockets would hear a train that was not cut yet as one */
+	bool whole = !l->single && w->kind == CV_LAN_UNICAST;
 	while (train->len && (!e || e == EINTR)) {
 		bool many = train->len > train->seg;
-		if (many && !l->single)
+		if (!many || whole)
 			e = cv_udp_write(fd, &w->addr, &from, train);
-		if (many && (l->single || e == EIO || e == EINVAL))
+		if (many && (!whole || e == EIO || e == EINVAL))
 			e = cv_udp_write_each(fd, &w->addr, &from, train);
-		else if (!many)
-			e = cv_udp_write(fd, &w->addr, &from, train);
 	}
 	return e;
 }
@@ -342,6 +346,19 @@ static uint16_t port_of(int fd)
 	return local.port;
 }
 
+/* what the kernel would put together for our socket of UDP the packet socket
+   hears too, and is not told where to cut it */
+static void hear_frames(struct cv_lan *l)
+{
+	int fd = cv_lan_frame_socket(l->o.port);
+	if (fd < 0)
+		return;
+	cv_sock_buffer(fd, true, CV_UDP_BUFFER);
+	watch(l, &l->frames, fd, on_frames);
+	if (l->v4.io.fd >= 0)
+		cv_sock_int(l->v4.io.fd, IPPROTO_UDP, UDP_GRO, 0);
+}
+
 static int open_sockets(struct cv_lan *l)
 {
 	bool needs4 = sends(l, CV_LAN_BROADCAST) || sends(l, CV_LAN_MULTICAST4);
@@ -361,11 +378,8 @@ static int open_sockets(struct cv_lan *l)
 		watch(l, &l->v6, fd6, on_v6);
 	else if (fd < 0 || (errno == EADDRINUSE && !l->o.fallback))
 		return -1;
-	fd = sends(l, CV_LAN_FRAMECAST) ? cv_lan_frame_socket(l->o.port) : -1;
-	if (fd >= 0) {
-		cv_sock_buffer(fd, true, CV_UDP_BUFFER);
-		watch(l, &l->frames, fd, on_frames);
-	}
+	if (sends(l, CV_LAN_FRAMECAST))
+		hear_frames(l);
 	return 0;
 }
 
@@ -431,9 +445,8 @@ static void widen(struct cv_lan *l, unsigned kinds)
 	bool frames =
 		kinds & 1 << CV_LAN_FRAMECAST && !sends(l, CV_LAN_FRAMECAST);
 	l->o.kinds |= kinds;
-	int fd = frames ? cv_lan_frame_socket(l->o.port) : -1;
-	if (fd >= 0)
-		watch(l, &l->frames, fd, on_frames);
+	if (frames)
+		hear_frames(l);
 	join(l);
 }
 

@@ -39,7 +39,11 @@ static int listen_for(int fd, uint16_t port)
 		BPF_STMT(BPF_RET | BPF_K, 0),
 	};
 	struct sock_fprog prog = { sizeof code / sizeof *code, code };
-	return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &prog, sizeof prog);
+	int one = 1;
+	if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &prog, sizeof prog))
+		return -1;
+	/* whatever becomes of this process */
+	return setsockopt(fd, SOL_SOCKET, SO_LOCK_FILTER, &one, sizeof one);
 }
 
 int cv_lan_frame_socket(uint16_t port)

@@ -2,8 +2,10 @@
 # SPDX-License-Identifier: MIT
 """nas.py DEVICE - the web interface of a box: http://127.0.0.1/, on loopback
 
-Its page shows the address of DEVICE, and sets it.  /disk is 1 MB of bytes.
+Its page shows the address of DEVICE, and sets it.  /disk is 1 MB of bytes; what
+is posted there comes back as its checksum.
 """
+import hashlib
 import html
 import http.server
 import ipaddress
@@ -42,8 +44,11 @@ class Page(http.server.BaseHTTPRequestHandler):
 """.encode())
 
     def do_POST(self):
-        size = int(self.headers.get("Content-Length", "0"))
-        form = urllib.parse.parse_qs(self.rfile.read(size).decode())
+        body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
+        if self.path == "/disk":
+            self.answer(hashlib.sha256(body).hexdigest().encode())
+            return
+        form = urllib.parse.parse_qs(body.decode())
         try:
             new = ipaddress.ip_interface(form["address"][0])
         except (KeyError, ValueError) as e:
