@@ -120,6 +120,11 @@ void cv_iproxy_finish(struct cv_iproxy *c)
 	begin_fin(c);
 }
 
+void cv_iproxy_alive(struct cv_iproxy *c)
+{
+	c->calls = !cv_iproxy_closed(c);
+}
+
 /* RFC 6298, section 2, with a floor for a LAN */
 static void measure(struct cv_iproxy *c, cv_time rtt)
 {
@@ -176,13 +181,25 @@ bool cv_iproxy_closed(const struct cv_iproxy *c)
 	return c->fin_acked && c->fin_seen;
 }
 
+/* who ended and only waits for the ACK of its FIN has lost nothing: the other
+   end had both, and its place was needed */
+static unsigned forgotten(struct cv_iproxy *c)
+{
+	if (!c->fin || !c->sends || !c->fin_seen)
+		return CV_IPROXY_LOST;
+	if (c->fin_acked)
+		return 0;
+	c->fin_acked = true;
+	return CV_IPROXY_CLOSED;
+}
+
 unsigned cv_iproxy_input(struct cv_iproxy *c, const struct cv_iproxy_packet *x,
 	size_t room, cv_time now)
 {
 	bool closed = cv_iproxy_closed(c);
 	unsigned news = 0;
 	if (x->flags == CV_IPROXY_GONE)
-		return CV_IPROXY_LOST;
+		return forgotten(c);
 	c->heard = now;
 	if (c->opening)
 		c->sends = 0; /* those were not of what is held */
@@ -253,8 +270,10 @@ bool cv_iproxy_output(
 		c->sent = now;
 		return true;
 	}
-	if (cv_iproxy_closed(c) || now < c->spoke + CV_IPROXY_KEEPALIVE)
+	bool quiet = now < c->spoke + CV_IPROXY_KEEPALIVE && !c->calls;
+	if (cv_iproxy_closed(c) || quiet)
 		return false;
+	c->calls = false;
 	put(c, x, CV_IPROXY_ALIVE, now);
 	return true;
 }
@@ -262,7 +281,7 @@ bool cv_iproxy_output(
 cv_time cv_iproxy_deadline(const struct cv_iproxy *c)
 {
 	cv_time when = c->heard + CV_IPROXY_EXPIRE;
-	if (c->owes)
+	if (c->owes || (c->calls && !cv_iproxy_closed(c)))
 		return 0;
 	if (under_way(c) || c->opening)
 		when = cv_earlier(when, c->sends ? again(c) : 0);

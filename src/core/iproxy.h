@@ -73,7 +73,8 @@ struct cv_iproxy {
 	/* in */
 	uint32_t expected;
 	bool fin_seen;
-	bool owes; /* an ACK */
+	bool owes;  /* an ACK */
+	bool calls; /* a KEEPALIVE is due */
 	cv_time heard, spoke;
 };
 
@@ -100,6 +101,10 @@ void cv_iproxy_send(struct cv_iproxy *, uint32_t len, cv_time now);
 
 /** cv_iproxy_finish() - nothing more will be sent */
 void cv_iproxy_finish(struct cv_iproxy *);
+
+/** cv_iproxy_alive() - say KEEPALIVE now, unless it is closed: the way to the
+ * other end may be another */
+void cv_iproxy_alive(struct cv_iproxy *);
 
 /**
  * cv_iproxy_input() - A packet of this connection

@@ -98,6 +98,17 @@ static bool input(struct cv_iproxy_port *p, const struct cv_iproxy_packet *x,
 	return true;
 }
 
+static void changed(struct cv_lan_user *user)
+{
+	struct cv_iproxy_client *c =
+		CV_CONTAINER(user, struct cv_iproxy_client, port.user);
+	struct cv_list *l = c->conns.next, *next;
+	for (; l != &c->conns; l = next) {
+		next = l->next;
+		cv_iproxy_pipe_moved(&CV_CONTAINER(l, struct conn, all)->pipe);
+	}
+}
+
 struct cv_iproxy_client *cv_iproxy_client_new(struct cv_loop *loop,
 	const struct cv_url *from, const struct cv_url *via,
 	char why[CV_SOCK_WHY])
@@ -113,6 +124,7 @@ struct cv_iproxy_client *cv_iproxy_client_new(struct cv_loop *loop,
 	c->loop = loop;
 	c->accept.accepted = accepted;
 	c->port.input = input;
+	c->port.user.changed = changed;
 	cv_list_init(&c->conns);
 	if (cv_iproxy_port_open(&c->port, loop, via, false, why)) {
 		free(c);

@@ -17,7 +17,10 @@ static struct ev_loop *ev_of(const struct cv_iproxy_pipe *p)
 
 static void emit(struct cv_iproxy_pipe *p, const struct cv_iproxy_packet *x)
 {
-	bool quiet = p->port->serves || p->conn->sends <= LOUDER;
+	const struct cv_iproxy *c = p->conn;
+	bool alive =
+		c->sends <= LOUDER && cv_now() - c->heard < CV_IPROXY_KEEPALIVE;
+	bool quiet = p->port->serves || alive;
 	if (p->heard && quiet)
 		cv_iproxy_port_answer(p->port, x, &p->from);
 	else
@@ -128,6 +131,13 @@ void cv_iproxy_pipe_step(struct cv_iproxy_pipe *p)
 		over(p, true);
 	else
 		arm(p, p->conn->heard + p->linger, now);
+}
+
+void cv_iproxy_pipe_moved(struct cv_iproxy_pipe *p)
+{
+	p->heard = false;
+	cv_iproxy_alive(p->conn);
+	cv_iproxy_pipe_step(p);
 }
 
 void cv_iproxy_pipe_input(struct cv_iproxy_pipe *p,

@@ -42,6 +42,10 @@ void cv_iproxy_pipe_step(struct cv_iproxy_pipe *);
 void cv_iproxy_pipe_input(struct cv_iproxy_pipe *,
 	const struct cv_iproxy_packet *, const struct cv_lan_way *from);
 
+/** cv_iproxy_pipe_moved() - of a client: interfaces or addresses have changed,
+ * so everybody is called again; likewise */
+void cv_iproxy_pipe_moved(struct cv_iproxy_pipe *);
+
 /** cv_iproxy_pipe_abort() - tell the other end, and be over */
 void cv_iproxy_pipe_abort(struct cv_iproxy_pipe *);
 

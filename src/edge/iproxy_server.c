@@ -88,6 +88,9 @@ static void list(struct cv_iproxy_server *s, uint32_t client,
 	struct cv_env *env = &s->loop->node.env;
 	cv_time now = cv_now();
 	uint32_t jitter;
+	for (unsigned i = 0; i < s->hellos; i++)
+		if (s->hello[i].client == client) /* a copy */
+			return;
 	if (now - s->second > CV_SEC(1)) {
 		s->second = now;
 		s->given = 0;
