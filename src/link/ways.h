@@ -46,6 +46,7 @@ struct cv_ways {
 	unsigned switches; /* how often another was taken */
 };
 
+/** cv_ways_init() - none is known */
 void cv_ways_init(struct cv_ways *);
 
 /** cv_ways_add() - may lead there; what is known already stays as it is */

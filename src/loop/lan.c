@@ -3,10 +3,10 @@
 
 #include "loop/ifaces.h"
 #include "loop/lan_frame.h"
+#include "loop/lan_sock.h"
 #include "loop/netlink.h"
 #include "loop/udp_io.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/udp.h>
@@ -19,10 +19,7 @@
 #define UDP_GRO 104
 #endif
 
-enum {
-	SLOTS = 16, /* trains of one read */
-	HOPS = 255, /* that it came from this link shows by them */
-};
+enum { SLOTS = 16 }; /* trains of one read */
 
 /* switches that listen to memberships forget them after 260 s without a
    querier */
@@ -258,80 +255,6 @@ int cv_lan_send(
 
 /* --- sockets --- */
 
-static void enlarge(int fd)
-{
-	cv_sock_buffer(fd, true, CV_UDP_BUFFER);
-	cv_sock_buffer(fd, false, CV_UDP_BUFFER);
-	cv_udp_gather(fd);
-}
-
-static int bound(const struct cv_addr *at)
-{
-	struct sockaddr_storage ss;
-	socklen_t len = cv_sock_addr(at, &ss);
-	int fd = cv_sock_new(at, SOCK_DGRAM);
-	if (fd < 0)
-		return -1;
-	if (at->family == CV_AF_INET6)
-		cv_sock_int(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
-	if (!bind(fd, (struct sockaddr *)&ss, len))
-		return fd;
-	int e = errno;
-	close(fd);
-	errno = e;
-	return -1;
-}
-
-/* where the socket of that family goes; false: nowhere */
-static bool bind_to(const struct cv_lan *l, struct cv_addr *at)
-{
-	if (l->o.at.family && l->o.at.family != at->family) {
-		errno = EAFNOSUPPORT;
-		return false;
-	}
-	if (l->o.at.family)
-		*at = l->o.at;
-	at->port = l->o.port;
-	return true;
-}
-
-static int socket4(const struct cv_lan *l)
-{
-	int hops = l->o.hops ? l->o.hops : HOPS;
-	struct cv_addr at = { .family = CV_AF_INET };
-	if (!bind_to(l, &at))
-		return -1;
-	int fd = bound(&at);
-	if (fd < 0)
-		return -1;
-	enlarge(fd);
-	cv_sock_int(fd, SOL_SOCKET, SO_BROADCAST, 1);
-	cv_sock_int(fd, IPPROTO_IP, IP_PKTINFO, 1);
-	cv_sock_int(fd, IPPROTO_IP, IP_TTL, HOPS);
-	cv_sock_int(fd, IPPROTO_IP, IP_MULTICAST_TTL, hops);
-	/* only groups that this socket joined */
-	cv_sock_int(fd, IPPROTO_IP, IP_MULTICAST_ALL, 0);
-	cv_sock_int(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_PROBE);
-	return fd;
-}
-
-static int socket6(const struct cv_lan *l)
-{
-	int hops = l->o.hops ? l->o.hops : HOPS;
-	struct cv_addr at = { .family = CV_AF_INET6 };
-	if (!bind_to(l, &at))
-		return -1;
-	int fd = bound(&at);
-	if (fd < 0)
-		return -1;
-	enlarge(fd);
-	cv_sock_int(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
-	cv_sock_int(fd, IPPROTO_IPV6, IPV6_UNICAST_HOPS, HOPS);
-	cv_sock_int(fd, IPPROTO_IPV6, IPV6_MULTICAST_HOPS, hops);
-	cv_sock_int(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_PROBE);
-	return fd;
-}
-
 static void watch(struct cv_lan *l, struct cv_udp_sock *s, int fd,
 	void (*readable)(struct ev_loop *, ev_io *, int))
 {
@@ -362,10 +285,10 @@ static void hear_frames(struct cv_lan *l)
 static int open_sockets(struct cv_lan *l)
 {
 	bool needs4 = sends(l, CV_LAN_BROADCAST) || sends(l, CV_LAN_MULTICAST4);
-	int fd = socket4(l), e = errno, fd6;
+	int fd = cv_lan_sock4(&l->o), e = errno, fd6;
 	if (fd < 0 && e == EADDRINUSE && l->o.fallback) {
 		l->o.port = 0;
-		fd = socket4(l);
+		fd = cv_lan_sock4(&l->o);
 	}
 	if (fd < 0 && (needs4 || e == EADDRINUSE))
 		return -1;
@@ -373,7 +296,7 @@ static int open_sockets(struct cv_lan *l)
 		l->o.port = port_of(fd);
 		watch(l, &l->v4, fd, on_v4);
 	}
-	fd6 = socket6(l);
+	fd6 = cv_lan_sock6(&l->o);
 	if (fd6 >= 0)
 		watch(l, &l->v6, fd6, on_v6);
 	else if (fd < 0 || (errno == EADDRINUSE && !l->o.fallback))
