@@ -126,6 +126,14 @@ int cmd_run(int argc, char **argv);
 /** read_conf() - A configuration file, to be wiped and freed; NULL and @why */
 char *read_conf(const char *path, size_t *len, char why[700]);
 
+/** make_key() - a private key into a new file, its public key into @pub; an
+ * exit code, and it was said what is wrong */
+int make_key(const char *path, char pub[CULVERT_KEYTEXT]);
+
+/** front_iproxy_client(), front_iproxy_server() - iproxy's own command lines */
+int front_iproxy_client(char **argv);
+int front_iproxy_server(char **argv);
+
 /** front_udp_local(), front_udp_server() - The command under these names */
 int front_udp_local(char **argv);
 int front_udp_server(char **argv);

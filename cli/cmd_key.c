@@ -36,6 +36,18 @@ static int write_key(const char *key, const char *path)
 	return EXIT_FAILED;
 }
 
+int make_key(const char *path, char pub[CULVERT_KEYTEXT])
+{
+	char key[CULVERT_KEYTEXT];
+	int code = EXIT_FAILED;
+	if (culvert_genkey(key, 0) || culvert_pubkey(pub, key))
+		complain("%s: cannot make a key", path);
+	else
+		code = write_key(key, path);
+	explicit_bzero(key, sizeof key);
+	return code;
+}
+
 static int generate(int argc, char **argv, int preshared)
 {
 	char key[CULVERT_KEYTEXT], pub[CULVERT_KEYTEXT];

@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-int known_path(char out[KNOWN_PATH])
+int known_place(char out[KNOWN_PATH], const char *name)
 {
 	static const struct {
 		const char *variable, *below;
@@ -23,11 +23,16 @@ int known_path(char out[KNOWN_PATH])
 		const char *dir = getenv(places[i].variable);
 		if (!dir || !*dir)
 			continue;
-		int n = snprintf(out, KNOWN_PATH, "%s%s/known_servers", dir,
-			places[i].below);
+		int n = snprintf(
+			out, KNOWN_PATH, "%s%s/%s", dir, places[i].below, name);
 		return n < KNOWN_PATH ? 0 : -1;
 	}
 	return -1;
+}
+
+int known_path(char out[KNOWN_PATH])
+{
+	return known_place(out, "known_servers");
 }
 
 /* 1: it is of @id, 0: of another or none, -1: it makes no sense */
@@ -89,8 +94,7 @@ int known_find(const char *path, uint32_t id, char key[CULVERT_KEYTEXT],
 	return found > 0 ? line : found;
 }
 
-/* the directories of a file */
-static void make_dirs(const char *path)
+void known_dirs(const char *path)
 {
 	char copy[KNOWN_PATH];
 	snprintf(copy, sizeof copy, "%s", path);
@@ -111,7 +115,7 @@ static bool unfinished(int fd)
 int known_add(
 	const char *path, const struct culvert_server *s, char why[KNOWN_WHY])
 {
-	make_dirs(path);
+	known_dirs(path);
 	int fd = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 	bool ok = fd >= 0;
 	if (ok)

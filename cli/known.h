@@ -21,6 +21,11 @@ enum { KNOWN_PATH = 512, KNOWN_WHY = 640 };
  */
 int known_path(char out[KNOWN_PATH]);
 
+/** known_place() - The same for another @name; and for a file there, its
+ * directories are made */
+int known_place(char out[KNOWN_PATH], const char *name);
+void known_dirs(const char *path);
+
 /**
  * known_find() - The key of a server
  * @key:	filled in if there is one

@@ -33,6 +33,17 @@ static const struct command commands[] = {
 	{ "version", "", "print the version", NULL },
 };
 
+/* names of ours that are commands of their own */
+static const struct {
+	const char *name;
+	int (*run)(char **argv);
+} fronts[] = {
+	{ "iproxy-client", front_iproxy_client },
+	{ "iproxy-server", front_iproxy_server },
+	{ "udp-local", front_udp_local },
+	{ "udp-server", front_udp_server },
+};
+
 enum { COMMANDS = sizeof commands / sizeof *commands };
 
 const struct command *command_at(int i)
@@ -95,10 +106,9 @@ int main(int argc, char **argv)
 
 	/* standard error may be a pipe that nobody reads any more */
 	signal(SIGPIPE, SIG_IGN);
-	if (!strcmp(base_name(argv[0]), "udp-local"))
-		return front_udp_local(argv);
-	if (!strcmp(base_name(argv[0]), "udp-server"))
-		return front_udp_server(argv);
+	for (size_t i = 0; i < sizeof fronts / sizeof *fronts; i++)
+		if (!strcmp(base_name(argv[0]), fronts[i].name))
+			return fronts[i].run(argv);
 	if (!strcmp(name, "--help") || !strcmp(name, "-h") ||
 		!strcmp(name, "help"))
 		return help();

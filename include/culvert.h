@@ -415,7 +415,10 @@ struct culvert_search {
 /**
  * culvert_discover() - Who serves on this LAN, whatever its addresses are
  * @url:	"lan://[ID@][IFACE][:PORT]", bcast:// or mcast://; with an ID
- *		only servers that have it are asked
+ *		only servers that have it are asked.  Or iproxy+lan://,
+ *		iproxy+bcast://, iproxy+mcast:// or iproxy+udp://HOST: servers
+ *		of iproxy version 1, whose @name is the text they answer with;
+ *		they cannot be watched
  * @diag:	filled in on failure; may be NULL
  *
  * Returns when the search is over.

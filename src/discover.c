@@ -260,6 +260,8 @@ int culvert_discover(const char *url, const struct culvert_search *search,
 		!search->found || search->flags & ~(unsigned)CULVERT_WATCH)
 		return cv_conf_fail(
 			diag, CULVERT_EINVAL, 0, "the options make no sense");
+	if (cv_lanurl_iproxy(url))
+		return cv_hello_discover(url, search, diag);
 	struct search *s = calloc(1, sizeof *s);
 	if (!s)
 		return cv_conf_fail(diag, CULVERT_ENOMEM, 0, "out of memory");

@@ -91,6 +91,8 @@ static bool input(struct cv_lan_user *user, const struct cv_lan_msg *m)
 
 static unsigned kinds_of(const struct cv_lanurl *u)
 {
+	if (u->scheme == CV_LAN_ANY)
+		return CV_LAN_CASTS;
 	if (u->scheme == CV_LAN_MCAST)
 		return u->group.family == CV_AF_INET6 ? 1 << CV_LAN_MULTICAST6
 						      : 1 << CV_LAN_MULTICAST4;
