@@ -151,7 +151,8 @@ static void ask(struct search *s, uint8_t packet[CV_QUESTION], bool again)
 {
 	struct cv_lan_way way[WAYS];
 	uint16_t to = s->url.port ? s->url.port : CV_LAN_PORT;
-	unsigned n = cv_lan_casts(s->lan, s->kinds, to, again, way, WAYS);
+	unsigned kinds = s->kinds | (again ? CV_LAN_HOSTS : 0);
+	unsigned n = cv_lan_casts(s->lan, kinds, to, way, WAYS);
 	for (unsigned i = 0; i < n; i++) {
 		struct cv_frame f = {
 			.data = packet, .len = CV_QUESTION, .seg = CV_QUESTION

@@ -153,8 +153,8 @@ void cv_announce(struct culvert *);
 void cv_unannounce(struct culvert *);
 
 /** cv_hello_discover() - culvert_discover() of iproxy version 1 */
-int cv_hello_discover(const char *url, const struct culvert_search *,
-	struct culvert_diag *);
+int cv_hello_discover(
+	const char *url, const struct culvert_search *, struct culvert_diag *);
 
 /** cv_unapply() - close all that the configuration was made into */
 void cv_unapply(struct culvert *);

@@ -6,7 +6,8 @@
  *	bcast://[ID@][IFACE][:PORT]	IPv4 broadcast
  *	mcast://[ID@]GROUP[%IFACE][:PORT]	multicast, ?ttl=
  *
- * For iproxy version 1 with "iproxy+" in front.  IFACE left out: every interface.
+ * For iproxy version 1 with "iproxy+" in front.  IFACE left out: every
+ *interface.
  */
 #ifndef CV_LANURL_H
 #define CV_LANURL_H
@@ -28,7 +29,8 @@ struct cv_lanurl {
 	uint8_t ttl;          /* of multicast; 0: not given */
 };
 
-/** cv_lanurl_is() - @text is one of these schemes, or begins with one and ":" */
+/** cv_lanurl_is() - @text is one of these schemes, or begins with one and ":"
+ */
 bool cv_lanurl_is(const char *text);
 
 /** cv_lanurl_iproxy() - @text is of iproxy, whatever carries it */

@@ -24,6 +24,7 @@ int cv_stream_new(struct cv_flow *f, struct cv_end *e)
 	st->end = e;
 	st->transport = t;
 	st->window = CV_STREAM_WINDOW;
+	st->tuned.most = CV_STREAM_WINDOW_MAX;
 	st->tx.limit = CV_STREAM_WINDOW;
 	st->room.resume = on_room;
 	cv_list_init(&st->turn);
@@ -221,8 +222,8 @@ static void widen(struct cv_stream *st, cv_time now)
 	uint32_t before = st->window;
 	if (rx->next - rx->taken > st->window / 16 || rx->final != UINT64_MAX)
 		return;
-	cv_transport_grow(st->transport, &st->window, CV_STREAM_WINDOW_MAX,
-		&st->tuned, rx->highest, now);
+	cv_transport_grow(
+		st->transport, &st->window, &st->tuned, rx->highest, now);
 	if (st->window == before)
 		return;
 	st->tell = true;

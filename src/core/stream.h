@@ -22,8 +22,14 @@
 struct cv_part;
 struct cv_transport;
 
-/** struct cv_tuned - when this stretch began, and how much was used then */
+/**
+ * struct cv_tuned - a window that grows
+ * @most:	bytes, in the end
+ * @since:	when this stretch began, and ...
+ * @at:		... how much was used by then
+ */
 struct cv_tuned {
+	uint32_t most;
 	cv_time since;
 	uint64_t at;
 };

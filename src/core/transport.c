@@ -29,6 +29,7 @@ static void begin(struct cv_transport *t)
 {
 	struct cv_session *s = t->session;
 	t->window = CV_SESSION_WINDOW;
+	t->tuned.most = CV_SESSION_WINDOW_MAX;
 	t->tx_window = t->rx_window = CV_SESSION_WINDOW;
 	cv_flights_init(&t->flights, &s->node->env, s->number);
 	cv_acks_init(&t->acks, &s->node->env);
@@ -170,17 +171,18 @@ void cv_transport_revive(struct cv_transport *t, cv_time now)
 }
 
 void cv_transport_grow(const struct cv_transport *t, uint32_t *window,
-	uint32_t most, struct cv_tuned *tuned, uint64_t count, cv_time now)
+	struct cv_tuned *tuned, uint64_t count, cv_time now)
 {
 	if (count - tuned->at < *window / 8)
 		return;
 	cv_time rtt = t->path            ? cv_rtt_smoothed(&t->rtt)
 		      : t->session->turn ? t->session->turn->rtt
 					 : 0;
-	if (now - tuned->since < rtt + CV_MS(1) && *window < most &&
+	if (now - tuned->since < rtt + CV_MS(1) && *window < tuned->most &&
 		!cv_pool_scarce(&t->session->node->pool))
 		*window *= 2;
-	*tuned = (struct cv_tuned){ now, count };
+	tuned->since = now;
+	tuned->at = count;
 }
 
 void cv_transport_widen(struct cv_transport *t, uint32_t window)
@@ -211,8 +213,7 @@ void cv_transport_took(struct cv_transport *t, size_t n, cv_time now)
 {
 	t->taken += n;
 	t->untold += n;
-	cv_transport_grow(
-		t, &t->window, CV_SESSION_WINDOW_MAX, &t->tuned, t->taken, now);
+	cv_transport_grow(t, &t->window, &t->tuned, t->taken, now);
 	t->tell |= t->window > t->rx_window;
 	if (t->untold >= t->rx_window / 4)
 		tell_all(t);

@@ -123,14 +123,14 @@ void cv_transport_revive(struct cv_transport *, cv_time now);
 
 /**
  * cv_transport_grow() - @count bytes in all were used of a window: double it,
- * up to @most, if an eighth of it went within a round trip
+ * up to its most, if an eighth of it went within a round trip
  *
  * In start-up the sender is four times as fast when it hears of it, and a hole
  * in what arrived holds the consumer up until it is filled, two round trips or
  * more if that is lost, too, while the sender goes on.
  */
 void cv_transport_grow(const struct cv_transport *, uint32_t *window,
-	uint32_t most, struct cv_tuned *, uint64_t count, cv_time now);
+	struct cv_tuned *, uint64_t count, cv_time now);
 
 /** cv_transport_widen() - a stream's window is now @window: the session's is
  * twice that, if it can, so that a consumer that stops does not stop others */

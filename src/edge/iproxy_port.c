@@ -40,7 +40,7 @@ void cv_iproxy_port_call(
 	size_t len = cv_iproxy_write(x, bytes);
 	unsigned n = 0;
 	if (p->kinds) {
-		n = cv_lan_casts(p->lan, p->kinds, p->to, false, way, WAYS);
+		n = cv_lan_casts(p->lan, p->kinds, p->to, way, WAYS);
 	} else if (p->server.family) {
 		way[n] = (struct cv_lan_way){ .kind = CV_LAN_UNICAST,
 			.addr = p->server };

@@ -110,8 +110,9 @@ static void arm(struct lan *l, cv_time now)
 static void add_casts(struct lan *l)
 {
 	struct cv_lan_way way[CV_WAYS_CASTS];
-	unsigned n = cv_lan_casts(l->port->lan, l->port->kinds, l->to,
-		l->calls > 1, way, CV_WAYS_CASTS);
+	unsigned kinds = l->port->kinds | (l->calls > 1 ? CV_LAN_HOSTS : 0);
+	unsigned n =
+		cv_lan_casts(l->port->lan, kinds, l->to, way, CV_WAYS_CASTS);
 	for (unsigned i = 0; i < n; i++)
 		cv_ways_add(&l->ways, &way[i]);
 }

@@ -460,21 +460,22 @@ static void add_group(struct casts *c, const struct cv_iface *i,
 	c->out[n].addr.scope = scope;
 }
 
-static void add_casts(const struct cv_lan *l, unsigned kinds, bool again,
+static void add_casts(const struct cv_lan *l, unsigned kinds,
 	const struct cv_iface *i, struct casts *c)
 {
+	bool hosts = kinds & CV_LAN_HOSTS;
 	bool v6 = l->v6.io.fd >= 0 && cv_iface_has(i, CV_AF_INET6);
 	bool v4 = l->v4.io.fd >= 0;
 	if (v6 && kinds >> CV_LAN_MULTICAST6 & 1) {
 		add_group(c, i, CV_LAN_MULTICAST6, &l->o.group6);
-		if (again)
+		if (hosts)
 			add(c, i, CV_LAN_MULTICAST6, "ff02::1");
 	}
 	if (v4 && kinds >> CV_LAN_BROADCAST & 1)
 		add(c, i, CV_LAN_BROADCAST, "255.255.255.255");
 	if (v4 && kinds >> CV_LAN_MULTICAST4 & 1) {
 		add_group(c, i, CV_LAN_MULTICAST4, &l->o.group4);
-		if (again)
+		if (hosts)
 			add(c, i, CV_LAN_MULTICAST4, "224.0.0.1");
 	}
 	if (l->frames.io.fd >= 0 && i->ethernet &&
@@ -483,12 +484,12 @@ static void add_casts(const struct cv_lan *l, unsigned kinds, bool again,
 }
 
 unsigned cv_lan_casts(const struct cv_lan *l, unsigned kinds, uint16_t port,
-	bool again, struct cv_lan_way *out, unsigned max)
+	struct cv_lan_way *out, unsigned max)
 {
 	struct casts c = { .out = out, .max = max, .port = port };
 	for (unsigned k = 0; k < l->ifaces.n; k++)
 		if (wanted(l, &l->ifaces.iface[k]))
-			add_casts(l, kinds & l->o.kinds, again,
+			add_casts(l, kinds & (l->o.kinds | CV_LAN_HOSTS),
 				&l->ifaces.iface[k], &c);
 	return c.n;
 }
@@ -513,8 +514,8 @@ unsigned cv_lan_answers(const struct cv_lan *l, const struct cv_lan_way *from,
 	if (cv_lan_usable(l, from) && max)
 		out[c.n++] = *from;
 	if (!c.n)
-		add_casts(l, 1 << CV_LAN_BROADCAST | 1 << CV_LAN_FRAMECAST,
-			false, i, &c);
+		add_casts(l, 1 << CV_LAN_BROADCAST | 1 << CV_LAN_FRAMECAST, i,
+			&c);
 	return c.n;
 }
 

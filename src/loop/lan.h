@@ -37,6 +37,7 @@ enum {
 	CV_LAN_ONE = 1 << CV_LAN_UNICAST | 1 << CV_LAN_FRAME,
 	CV_LAN_ALL = (1 << CV_LAN_KINDS) - 1,
 	CV_LAN_CASTS = CV_LAN_ALL & ~CV_LAN_ONE,
+	CV_LAN_HOSTS = 1 << CV_LAN_KINDS, /* groups of all hosts, too */
 };
 
 struct cv_lan_way {
@@ -122,14 +123,14 @@ bool cv_lan_frames(const struct cv_lan *);
 
 /**
  * cv_lan_casts() - Every way to everybody: of each interface that is up the
- * kinds in @kinds that it has now
+ * kinds in @kinds that it has now; with CV_LAN_HOSTS also to the groups of all
+ * hosts (ff02::1, 224.0.0.1)
  * @port:	to be sent to
- * @again:	the groups of all hosts too (ff02::1, 224.0.0.1)
  *
  * Return: how many were filled in, at most @max
  */
 unsigned cv_lan_casts(const struct cv_lan *, unsigned kinds, uint16_t port,
-	bool again, struct cv_lan_way *out, unsigned max);
+	struct cv_lan_way *out, unsigned max);
 
 /** cv_lan_usable() - its interface is (still) there, and it leads to one
  * neighbour without a router, or to all */
