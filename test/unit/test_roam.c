@@ -199,6 +199,117 @@ static void test_handshake_proves(void **state)
 	net_free(n);
 }
 
+/* --- links with ways of their own --- */
+
+static struct {
+	struct cv_link_ops ops;
+	unsigned heard, echoed, doubts;
+	uint64_t token;
+} lan;
+
+static void heard(struct cv_link *link, struct cv_link *port, cv_time now)
+{
+	(void)now;
+	assert_ptr_equal(link->port, port);
+	lan.heard++;
+}
+
+static void echoed(struct cv_link *link, uint64_t token, cv_time now)
+{
+	(void)link;
+	(void)now;
+	lan.echoed++;
+	lan.token = token;
+}
+
+static void doubt(struct cv_link *link, cv_time now)
+{
+	(void)link;
+	(void)now;
+	lan.doubts++;
+}
+
+/* a link of @side has them from now on */
+static struct cv_link *with_ways(struct net *n, int side)
+{
+	struct cv_link *link = path_of(n, side)->link;
+	memset(&lan, 0, sizeof lan);
+	lan.ops = *link->ops;
+	lan.ops.heard = heard;
+	lan.ops.echoed = echoed;
+	lan.ops.doubt = doubt;
+	link->ops = &lan.ops;
+	return link;
+}
+
+/* where packets come from is the link's to know */
+static void test_own_ways(void **state)
+{
+	struct net *n = net_ready();
+	struct cv_link *link = with_ways(n, B);
+	struct cv_addr home = link->remote;
+	(void)state;
+	net_move(n, A, false);
+	say(n);
+	net_run(n, n->p->now + n->delay);
+	assert_int_equal(n->p->side[B].edge.dgrams, 1);
+	assert_true(lan.heard > 0);
+	assert_int_equal(path_of(n, B)->roam.moves, 0);
+	assert_true(cv_addr_equal(&link->remote, &home));
+	net_free(n);
+}
+
+static void test_challenge(void **state)
+{
+	struct net *n = net_ready();
+	struct cv_session *s = n->p->side[A].s;
+	struct cv_pool *pool = &n->p->side[A].node.pool;
+	(void)state;
+	with_ways(n, A);
+	struct cv_buf *b = cv_session_challenge(s, 4711, n->p->now);
+	assert_non_null(b);
+	assert_int_equal(
+		net_post(n, B, &n->addr[A], cv_buf_data(b), b->len), 0);
+	cv_buf_free(pool, b);
+	net_run(n, n->p->now + CV_MS(100));
+	assert_int_equal(lan.echoed, 1);
+	assert_int_equal(lan.token, 4711);
+	/* its number was left out: nothing waits for it */
+	assert_int_equal(net_transport(n, A)->flights.flying, 0);
+	cv_session_hang_up(s, "a test");
+	assert_null(cv_session_challenge(s, 1, n->p->now));
+	net_free(n);
+}
+
+static bool nothing(struct net *n, struct parcel *x)
+{
+	(void)n;
+	(void)x;
+	return false;
+}
+
+/* nothing comes back: the link may know another way; what is under way is
+   lost when it takes that */
+static void test_doubt(void **state)
+{
+	struct net *n = net_ready();
+	struct cv_flow *f = streams_open(n->p, 1);
+	(void)state;
+	net_run(n, n->p->now + CV_MS(100));
+	struct cv_link *link = with_ways(n, A);
+	n->fate = nothing;
+	streams_write(n->p, &f->end[0], 5000);
+	net_run(n, n->p->now + CV_SEC(2));
+	assert_true(lan.doubts > 0);
+	struct cv_transport *t = net_transport(n, A);
+	assert_true(t->flights.inflight > 0);
+	n->fate = NULL;
+	cv_node_rerouted(link->node, link, n->p->now);
+	net_run(n, n->p->now + CV_MS(25));
+	assert_int_equal(streams_got(n->p->side[B].edge.last), 5000);
+	net_free(n);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -210,6 +321,9 @@ int main(void)
 		cmocka_unit_test(test_wrong_answer),
 		cmocka_unit_test(test_what_is_kept),
 		cmocka_unit_test(test_handshake_proves),
+		cmocka_unit_test(test_own_ways),
+		cmocka_unit_test(test_challenge),
+		cmocka_unit_test(test_doubt),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
