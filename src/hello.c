@@ -49,6 +49,17 @@ static int by_id(const void *a, const void *b)
 	return strcmp(x->text, y->text);
 }
 
+/* of one that has no address the hardware's */
+static const char *write_from(const struct cv_lan_way *w, char out[CV_ADDRTEXT])
+{
+	const uint8_t *m = w->mac;
+	if (w->kind != CV_LAN_FRAME || !cv_addr_any(&w->addr))
+		return cv_addr_format(&w->addr, out);
+	snprintf(out, CV_ADDRTEXT, "%02x:%02x:%02x:%02x:%02x:%02x", m[0], m[1],
+		m[2], m[3], m[4], m[5]);
+	return out;
+}
+
 static int tell(struct hellos *h, const struct culvert_search *s,
 	const struct cv_iproxy_heard *x)
 {
@@ -57,7 +68,7 @@ static int tell(struct hellos *h, const struct culvert_search *s,
 		.interface = x->from.ifindex ? cv_lan_ifname(h->asker.port.lan,
 						       x->from.ifindex)
 					     : "",
-		.from = cv_addr_format(&x->from.addr, from),
+		.from = write_from(&x->from, from),
 		.heard = "",
 		.rtt = x->rtt,
 	};
