@@ -232,7 +232,10 @@ class Connection:
         self.counts[f"came {p.flags}"] += 1
         self.heard, self.address = time.monotonic(), address
         if p.flags == GONE:
-            self.port.forget(self)
+            if self.ended and self.flight and self.flight[0] == FIN:
+                self.landed()               # nothing is lost
+            else:
+                self.port.forget(self)
             return
         if self.closed and self.port.lingers == LINGER:
             self.closed = self.heard
@@ -389,7 +392,7 @@ class Server(Port):
     def stranger(self, p, address):
         if p.flags not in (DATA, KEEPALIVE) or p.offset:
             self.counts["unknown"] += 1
-            if p.flags != GONE:
+            if p.flags not in (GONE, LIST):
                 self.send(Packet(GONE, p.client, p.server, 0, b""), address)
             return
         if len(self.connections) >= TABLE and self.order:

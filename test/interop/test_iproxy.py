@@ -201,6 +201,15 @@ class Wire:
         return p.data
 
 
+def resent(w):
+    """The time from the next DATA to its repetition."""
+    w.wait(DATA)
+    w.wait(DATA)
+    (one, p), (two, again) = w.log[-2:]
+    equal(again, p)
+    return two - one
+
+
 def same(got, wanted):
     equal((len(got), hashlib.md5(got).digest()), (len(wanted), hashlib.md5(wanted).digest()))
 
@@ -260,12 +269,9 @@ def sends(c, data):
     c.shutdown(socket.SHUT_WR)
 
 
-def malformed(client, offset):
+def malformed():
     """Datagrams that are none: raw() arguments, of a DATA that would fit."""
     yield {"data": b"xxx", "wrong": 1}
-    yield {"data": b"xxx", "wrong": 1 << 8}
-    yield {"data": b"xxx", "version": 2}
-    yield {"data": b"xxx", "version": 0}
     yield {"data": b"xxx", "length": 4}
     yield {"data": b"xxx", "length": 2}
     yield {"data": b"xxx", "length": 2**32 - 1}
@@ -280,15 +286,36 @@ def malformed(client, offset):
 
 def mistakes(w, client, offset):
     count = 0
-    for one in malformed(client, offset):
+    for one in malformed():
         how = dict(one)
         w.send(how.pop("flags", DATA), client, offset, how.pop("data", b""), **how)
         count += 1
-    good = raw(DATA, client, ID, offset, b"xxx")
-    for part in (good[:27], good[:5], b"\0"):
-        w.sock.sendto(part, w.address)
-        count += 1
     return count
+
+
+def unlike(w, client, offset):
+    """Datagrams whose first words are not those of version 1."""
+    good = raw(DATA, client, ID, offset, b"xxx")
+    all_of_them = (raw(DATA, client, ID, offset, b"xxx", wrong=1 << 8),
+                   raw(DATA, client, ID, offset, b"xxx", version=2),
+                   raw(DATA, client, ID, offset, b"xxx", version=0), good[:27], good[:5], b"\0")
+    for one in all_of_them:
+        w.sock.sendto(one, w.address)
+    return len(all_of_them)
+
+
+def fuzz(w, client, seed, count=4000):
+    """Packets that are nearly right."""
+    r = random.Random(seed)
+    few = lambda *these: r.choice((*these, r.randrange(2**32), r.randrange(9)))
+    for i in range(count):
+        data = r.randbytes(r.choice((0, 0, 1, 3, MOST, MOST + 1)))
+        name = few(client ^ 1, client + 1, i + 1000)
+        w.sock.sendto(raw(few(0, 1, 2, 3, 4, 8, 10), name, few(ID, ID, ID, LIST_ID),
+                          few(0, 0, 1, 2**32 - 1), data, version=few(1, 1, 1, 1),
+                          length=few(*[len(data)] * 6), wrong=few(*[0] * 9) % 256), w.address)
+        while w.sock in base.select.select([w.sock], [], [], 0)[0]:
+            w.sock.recv(4096)
 
 
 # ---- the reference alone ---------------------------------------------------
@@ -484,6 +511,7 @@ def _():
             w.send(flags, client, offset, data)
             equal(w.recv(), Packet(GONE, client, ID, 0, b""))
         w.send(GONE, 200)
+        w.send(LIST, 201)                   # not the LIST id
         w.quiet()
         equal(held.connections, [])
 
@@ -539,6 +567,31 @@ def _():
         equal(got, count)
 
 
+@check("serve: what does not begin as version 1 does is dropped, and counted too")
+def _():
+    with Echo() as echo, Serve(echo) as v:
+        w = v.link()
+        client = w.open()
+        before = v.dropped()
+        count = unlike(w, client, 0)
+        w.quiet()
+        got = sum(v.dropped().values()) - sum(before.values())
+        w.give(client, 0, b"b")
+        equal(w.take(client, 0), b"b")
+        equal(got, count)
+
+
+@check("serve: packets that are nearly right do no harm")
+def _():
+    with Echo() as echo, Serve(echo) as v:
+        w = v.link()
+        client = w.open()
+        for seed in SEEDS:
+            fuzz(w, client, seed)
+            w.give(client, seed - 1, b"%d" % seed)
+        w.give(client, 5, b"", FIN)
+
+
 @check("serve: another server's packets are not answered, and change nothing")
 def _():
     with Held() as held, Serve(held) as v:
@@ -565,7 +618,7 @@ def _():
         client = one.open()
         sent = b""
         for i in range(30):
-            data = os.urandom(1 + 37 * i)
+            data = os.urandom(1 + 35 * i)
             for w in random.sample((one, two, one, two), 4):
                 w.send(DATA, client, len(sent), data)
             sent += data
@@ -628,6 +681,51 @@ def _():
         true(len(gaps) >= 4, f"{gaps}")
         w.send(ACK, client, len(first.data))
         equal(w.wait(DATA).offset, len(first.data))
+
+
+@check("serve: the interval follows the round trip, of packets that were not repeated")
+def _():
+    with Held() as held, Serve(held) as v:
+        w = v.link()
+        client = w.open()
+        t = held.take()
+        t.sendall(b"slow")
+        for _ in range(3):
+            w.wait(DATA)
+        w.send(ACK, client, 4)
+        t.sendall(b"slow")
+        gap = resent(w)
+        true(.08 < gap < .7, f"{gap} s after one that was repeated")
+        w.quiet(.01, unless=(DATA,))
+        w.send(ACK, client, 8)
+        offset = 8
+        for _ in range(40):
+            t.sendall(b"x")
+            w.take(client, offset)
+            offset += 1
+        t.sendall(b"y")
+        gap = resent(w)
+        true(.0035 < gap < .095, f"{gap} s on a fast way")
+
+
+@check("serve: GONE for the FIN of one that ended both ways closes it, in good order")
+def _():
+    with Held() as held, Serve(held) as v:
+        w = v.link()
+        client = w.open()
+        w.give(client, 0, b"x")
+        w.give(client, 1, b"", FIN)
+        t = held.take()
+        reads(t, b"x")
+        ends(t)
+        t.shutdown(socket.SHUT_WR)
+        w.wait(FIN)
+        w.send(GONE, client)
+        w.quiet(.3, unless=(FIN,))
+        w.quiet(.3)
+        w.send(FIN, client, 1)
+        equal(w.wait(ACK).offset, 2)
+        ends(t)
 
 
 @check("serve: a target that does not read holds up the sender, which is kept and goes on")
@@ -829,6 +927,21 @@ def _():
         run([with_server], a.over)
 
 
+@check("forward: GONE for the FIN of one that ended both ways closes it, in good order")
+def _():
+    with Forward() as v:
+        a, w, client = v.opens()
+        w.give(client, 0, b"bye")
+        w.give(client, 3, b"", FIN)
+        a.shutdown(socket.SHUT_WR)
+        w.wait(FIN)
+        w.send(GONE, client)
+        w.quiet(.2, unless=(FIN,))
+        w.quiet(.3)
+        reads(a, b"bye")
+        ends(a)
+
+
 @check("forward: an application that resets sends GONE, once, and is forgotten")
 def _():
     with Forward() as v:
@@ -854,6 +967,18 @@ def _():
         w.give(client, 1, b"b")
         reads(a, b"ab")
         equal(got, count)
+
+
+@check("forward: packets that are nearly right do no harm")
+def _():
+    with Forward() as v:
+        a, w, client = v.opens()
+        for seed in SEEDS:
+            fuzz(w, client, seed)
+            w.give(client, seed - 1, b"%d" % seed)
+        reads(a, b"12345")
+        w.give(client, 5, b"", FIN)
+        ends(a)
 
 
 @check("forward: packets of other servers and other clients are dropped without a word")
