@@ -248,7 +248,7 @@ static int check_iproxy(
 static int check_link(const struct cv_conf_text *t, const struct shape *stream,
 	const struct shape *dgram, struct culvert_diag *d)
 {
-	if (cv_lanurl_iproxy(t->text))
+	if (cv_lanurl_iproxy(t->text) && stream == &listen_shape)
 		return check_iproxy(t, stream->what, d);
 	if (cv_lanurl_is(t->text))
 		return check_lan(t,

@@ -2,13 +2,14 @@
 # SPDX-License-Identifier: MIT
 """iproxy version 1: TCP connections by broadcast, to a box without an address"""
 import concurrent.futures
+import contextlib
 import os
 import signal
 import socket
 import struct
 import time
 
-from lib import CULVERT, LO, Node, Scene, equal, true, until
+from lib import CULVERT, LO, Node, OUT, Scene, equal, true, until
 
 PORT, WEB, SID = 17238, 7777, 67
 LIST, HELLO, ALIVE, ACK, GONE = 8, 10, 4, 2, 3
@@ -92,6 +93,26 @@ def is_over(c):
         return True
 
 
+def is_refused(port=WEB):
+    """connected, perhaps, but not for long"""
+    try:
+        return is_over(a.tcp(LO, port))
+    except ConnectionResetError:
+        return True
+
+
+def read_all(c):
+    got = b""
+    while more := c.recv(1 << 16):
+        got += more
+    return got
+
+
+def break_off(c):
+    c.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    c.close()
+
+
 class Held:
     """connections to a target that says nothing"""
 
@@ -158,16 +179,55 @@ with Scene("79", __doc__) as s:
             true(False, f"an answer: {u.recv(2000)}")
         except TimeoutError:
             pass
+    with s.check("ends and resets are as the programs made them"):
+        for n, how in enumerate(("half", "reset", "nobody")):
+            to, port = OUT + n, WEB + 1 + n
+            link = f"iproxy+bcast://{70 + n}@:{PORT + 100 + n}"
+            with b:
+                target = socket.create_server((LO, to))
+            s.sockets.append(target)
+            target.settimeout(5)
+            far = Node(b, ["serve", link, "--to",
+                           f"tcp://{LO}:{to}", "--plain"], f"far{n}",
+                       "msg=listening")
+            near = Node(a, ["forward", f"tcp://{LO}:{port}", "via",
+                            link, "--plain"],
+                        f"near{n}", "msg=forwarding")
+            if how == "nobody":
+                target.close()
+            if how == "nobody":
+                true(is_refused(port), "it goes on")
+                far.said("target refused")
+                stop(near, far)
+                continue
+            c = a.tcp(LO, port)
+            c.sendall(b"question")
+            t, _ = target.accept()
+            t.settimeout(5)
+            if how == "half":
+                c.shutdown(socket.SHUT_WR)
+                equal(read_all(t), b"question")
+                t.sendall(b"answer" * 1000)
+                t.close()
+                equal(read_all(c), b"answer" * 1000)
+            else:
+                equal(t.recv(100), b"question")
+                break_off(c)
+                equal(is_over(t), True)
+                t.close()
+            stop(near, far)
     with s.check("64 connections, and no more; one that ends makes room"):
         held = Held(TABLE - 1)
         u = socket_on(a)
         u.settimeout(2)
         equal(ask(u, packet(ALIVE, 99), b.v4)[:2], (ACK, 99))
-        true(is_over(a.tcp(LO, WEB)), "the 65th is served")
+        true(is_refused(), "the 65th is served")
         true(server.dropped("flow_limit") > 0, "it is not counted")
         u.sendto(packet(GONE, 99), (b.v4, PORT))
         fetches(3)
         held.close()
+        until(lambda: a.run("curl", "-sSo", "/dev/null", f"http://{LO}:{WEB}/",
+                            check=False).returncode == 0, "there is room")
     with s.check("a client that was killed leaves nothing that is in the way"):
         client.signal(signal.SIGKILL)
         client.exit_code()
@@ -180,7 +240,8 @@ with Scene("79", __doc__) as s:
         server.signal(signal.SIGKILL)
         server.exit_code()
         server = serve("iproxy+bcast://67@")
-        c.sendall(b"Host: x\r\n\r\n")
+        with contextlib.suppress(ConnectionResetError):
+            c.sendall(b"Host: x\r\n\r\n")
         true(is_over(c), "it goes on")
         fetches()
     stop(client, server)

@@ -415,6 +415,59 @@ static void test_discoverable(void **state)
 		"ServerId (--id) says 7");
 }
 
+#define V1 "[Node]\nPlain = yes\n[Serve]\nTo = tcp://127.0.0.1:80\nListen = "
+#define V1_OUT "[Node]\nPlain = yes\n[Forward]\nFrom = tcp://:7\nVia = "
+
+static void test_iproxy(void **state)
+{
+	static const char no_id[] = "the server's id belongs in front";
+	(void)state;
+	take(V1 "iproxy+bcast://67@");
+	cv_conf_clear(&conf);
+	take(V1 "iproxy+bcast://4294967294@eth0:5\nListen = lan://67@");
+	cv_conf_clear(&conf);
+	take(V1_OUT "iproxy+mcast://67@239.1.2.3%eth0:5?ttl=3");
+	cv_conf_clear(&conf);
+	take(V1_OUT "iproxy+udp://67@nas");
+	cv_conf_clear(&conf);
+	refuse(V1 "iproxy+bcast://", 5, no_id);
+	refuse(V1 "iproxy+bcast://0@", 5, "a server's id is a number");
+	refuse(V1 "iproxy+bcast://4294967295@", 5, no_id);
+	refuse(V1 "iproxy+udp://x@nas:1", 5, no_id);
+	refuse(V1 "iproxy+udp://67@", 5, "iproxy+udp://ID@HOST[:PORT] is");
+	refuse(V1 "iproxy+udp://67@nas:0", 5, "iproxy+udp://ID@HOST");
+	refuse(V1 "iproxy+udp://67@nas/x", 5, "iproxy+udp://ID@HOST");
+	refuse(V1 "iproxy+bcast://67@?cc=rate", 5, "unknown option \"cc\"");
+	refuse(V1 "iproxy+mcast://67@10.0.0.1", 5, "a multicast group");
+	refuse(V1_OUT "iproxy+bcast://", 5, no_id);
+}
+
+static void test_what_iproxy_carries(void **state)
+{
+	static const char plain[] = "add \"--plain\" (Plain = yes)";
+	(void)state;
+	refuse("[Serve]\nTo = tcp://h:1\nListen = iproxy+bcast://67@", 0,
+		plain);
+	refuse("[Forward]\nFrom = tcp://:7\nVia = iproxy+bcast://67@", 0,
+		plain);
+	refuse(NODE "[Peer]\nPublicKey = " KEY2
+		    "\n[Serve]\nTo = tcp://h:1\nListen = lan://\n"
+		    "Listen = iproxy+bcast://67@",
+		0, plain);
+	refuse("[Node]\nPlain = yes\n[Serve]\nListen = iproxy+bcast://67@", 4,
+		"add \"--to tcp://HOST:PORT\"");
+	refuse("[Node]\nPlain = yes\n[Serve]\nTo = udp://h:1\n"
+	       "Listen = iproxy+bcast://67@",
+		5, "add \"--to tcp://HOST:PORT\"");
+	refuse("[Node]\nPlain = yes\n[Forward]\nFrom = udp://:7\n"
+	       "Via = iproxy+bcast://67@",
+		4, "iproxy carries TCP");
+	refuse(V1_OUT "iproxy+bcast://67@\nTo = tcp://h:1", 6,
+		"the server's choice");
+	refuse("[Node]\nPlain = yes\n[Peer]\nEndpoint = iproxy+bcast://67@", 4,
+		"tcp://");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -432,6 +485,8 @@ int main(void)
 		T(test_datagram_links),
 		T(test_password_is_not_shown),
 		T(test_discoverable),
+		T(test_iproxy),
+		T(test_what_iproxy_carries),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
