@@ -46,16 +46,22 @@ static bool bind_to(const struct cv_lan_options *o, struct cv_addr *at)
 	return true;
 }
 
+/* bound, with large buffers */
+static int open_bound(const struct cv_lan_options *o, enum cv_family family)
+{
+	struct cv_addr at = { .family = (uint8_t)family };
+	int fd = bind_to(o, &at) ? bound(&at) : -1;
+	if (fd >= 0)
+		enlarge(fd);
+	return fd;
+}
+
 int cv_lan_sock4(const struct cv_lan_options *o)
 {
 	int hops = o->hops ? o->hops : HOPS;
-	struct cv_addr at = { .family = CV_AF_INET };
-	if (!bind_to(o, &at))
-		return -1;
-	int fd = bound(&at);
+	int fd = open_bound(o, CV_AF_INET);
 	if (fd < 0)
 		return -1;
-	enlarge(fd);
 	cv_sock_int(fd, SOL_SOCKET, SO_BROADCAST, 1);
 	cv_sock_int(fd, IPPROTO_IP, IP_PKTINFO, 1);
 	cv_sock_int(fd, IPPROTO_IP, IP_TTL, HOPS);
@@ -69,13 +75,9 @@ int cv_lan_sock4(const struct cv_lan_options *o)
 int cv_lan_sock6(const struct cv_lan_options *o)
 {
 	int hops = o->hops ? o->hops : HOPS;
-	struct cv_addr at = { .family = CV_AF_INET6 };
-	if (!bind_to(o, &at))
-		return -1;
-	int fd = bound(&at);
+	int fd = open_bound(o, CV_AF_INET6);
 	if (fd < 0)
 		return -1;
-	enlarge(fd);
 	cv_sock_int(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
 	cv_sock_int(fd, IPPROTO_IPV6, IPV6_UNICAST_HOPS, HOPS);
 	cv_sock_int(fd, IPPROTO_IPV6, IPV6_MULTICAST_HOPS, hops);
