@@ -79,12 +79,14 @@ static bool input(struct cv_lan_user *user, const struct cv_lan_msg *m)
 	for (uint32_t off = 0; off < f->len; off += f->seg) {
 		uint32_t left = f->len - off;
 		uint32_t len = left < f->seg ? left : f->seg;
-		if (!cv_iproxy_is(f->data + off, len))
+		if (f->data[off]) /* none of culvert's begins with 0 */
 			return ours;
-		if (cv_iproxy_read(&x, f->data + off, len))
-			p->loop->node.stats.drop[CV_DROP_MALFORMED]++;
-		else
+		if (!cv_iproxy_read(&x, f->data + off, len)) {
 			ours |= p->input(p, &x, &m->way);
+			continue;
+		}
+		p->loop->node.stats.drop[CV_DROP_MALFORMED]++;
+		ours = true; /* nobody else is to count it */
 	}
 	return ours;
 }

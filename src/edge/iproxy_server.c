@@ -138,7 +138,7 @@ static void gone(struct cv_iproxy_server *s, const struct cv_iproxy_packet *to,
 	struct cv_iproxy_packet x = { .flags = CV_IPROXY_GONE,
 		.client = to->client,
 		.server = s->port.id };
-	if (to->flags != CV_IPROXY_GONE)
+	if (to->flags != CV_IPROXY_GONE && to->flags != CV_IPROXY_LIST)
 		cv_iproxy_port_answer(&s->port, &x, from);
 }
 
