@@ -144,11 +144,12 @@ int cv_hello_discover(const char *text, const struct culvert_search *s,
 	if (!err && s->flags & CULVERT_WATCH)
 		err = cv_conf_fail(diag, CULVERT_EINVAL, 0,
 			"servers of iproxy version 1 cannot be watched");
-	struct hellos *h = err ? NULL : calloc(1, sizeof *h);
-	if (!err && !h)
-		err = cv_conf_fail(diag, CULVERT_ENOMEM, 0, "out of memory");
-	if (!err)
-		err = search(h, &u, s, diag);
+	if (err)
+		return err;
+	struct hellos *h = calloc(1, sizeof *h);
+	if (!h)
+		return cv_conf_fail(diag, CULVERT_ENOMEM, 0, "out of memory");
+	err = search(h, &u, s, diag);
 	free(h);
 	return err;
 }

@@ -106,6 +106,14 @@ def ask(sock, data=b"?"):
     return got
 
 
+def asked():
+    """what comes back by a new connection; it may be reset before it is seen"""
+    try:
+        return ask(c.tcp(LO, NEAR, 5))
+    except ConnectionResetError:
+        return b""
+
+
 def home(name):
     path = os.path.join(s.dir, name)
     os.makedirs(path)
@@ -212,13 +220,13 @@ with Scene("78", __doc__) as s:
             equal(ask(sock), b"?", f"connection {i + 1}")
         for i in range(6):
             began = time.monotonic()
-            equal(ask(c.tcp(LO, NEAR, 5)), b"", f"connection {65 + i}")
+            equal(asked(), b"", f"connection {TABLE + 1 + i}")
             took = time.monotonic() - began
             true(took < 1, f"refused after {took:.1f} s")
     with s.check("one is closed, and another gets in; the others are unhurt"):
         socks.pop().close()
         # its FINs take their way
-        until(lambda: ask(c.tcp(LO, NEAR, 5)) == b"?", "it gets in", 5, 0.2)
+        until(lambda: asked() == b"?", "it gets in", 5, 0.2)
         for sock in socks:
             equal(ask(sock), b"?")
     for sock in socks:
