@@ -184,14 +184,18 @@ class Wire:
 
     def give(self, client, offset, data, flags=DATA):
         """Sent until it is acknowledged."""
-        for _ in range(30):
+        for _ in range(60):
             self.send(flags, client, offset, data)
             end = time.monotonic() + .2
             while (left := end - time.monotonic()) > 0:
                 p = self.recv(left)
                 if p and (p.flags, p.offset) == (ACK, offset + (len(data) or 1)):
                     return
-        raise AssertionError(f"offset {offset} is not acknowledged")
+        raise AssertionError(f"offset {offset} is not acknowledged; "
+                             f"of {len(self.log)} came last {self.last(client)}")
+
+    def last(self, client):
+        return [p._replace(data=p.data[:9]) for _, p in self.log if p.client == client][-3:]
 
     def take(self, client, offset, flags=DATA):
         """The next one, which it acknowledges."""
