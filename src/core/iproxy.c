@@ -79,7 +79,7 @@ void cv_iproxy_init(struct cv_iproxy *c, uint32_t client, uint32_t server,
 	memset(c, 0, sizeof *c);
 	c->client = client;
 	c->server = server;
-	c->opening = opens;
+	c->client_end = c->opening = opens;
 	c->resend = CV_IPROXY_RESEND;
 	c->heard = c->spoke = now;
 }
@@ -144,8 +144,12 @@ static void measure(struct cv_iproxy *c, cv_time rtt)
 
 static unsigned acked(struct cv_iproxy *c, uint32_t offset, cv_time now)
 {
+	bool sent = under_way(c) && c->sends;
 	uint32_t end = c->next + (c->held ? c->held : 1);
-	if (!under_way(c) || !c->sends || offset != end)
+	/* of another connection: a server that was started anew */
+	if ((int32_t)(offset - (sent ? end : c->next)) > 0)
+		return CV_IPROXY_LOST;
+	if (!sent || offset != end)
 		return 0;
 	if (c->sends == 1)
 		measure(c, now - c->sent);
@@ -274,7 +278,9 @@ bool cv_iproxy_output(
 	if (cv_iproxy_closed(c) || quiet)
 		return false;
 	c->calls = false;
-	put(c, x, CV_IPROXY_ALIVE, now);
+	/* a server that was started anew must not take it for an opening */
+	put(c, x, c->client_end && !c->next ? CV_IPROXY_ACK : CV_IPROXY_ALIVE,
+		now);
 	return true;
 }
 

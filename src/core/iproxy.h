@@ -66,6 +66,7 @@ struct cv_iproxy {
 	uint8_t data[CV_IPROXY_DATA];
 	bool finishing;      /* a FIN follows */
 	bool fin, fin_acked; /* it is under way; it arrived */
+	bool client_end;     /* it opens the connection */
 	bool opening;        /* the other end has not answered yet */
 	unsigned sends;      /* of what is under way */
 	cv_time sent;        /* the last of them */

@@ -14,8 +14,7 @@ struct cv_iproxy_entry *cv_iproxy_find(
 
 bool cv_iproxy_opens(const struct cv_iproxy_packet *x)
 {
-	return (x->flags == CV_IPROXY_ALIVE || x->flags == CV_IPROXY_PLAIN) &&
-	       x->client && !x->offset;
+	return x->flags == CV_IPROXY_ALIVE && x->client && !x->offset;
 }
 
 /* a free place, or of those that are closed the one that was so first */
@@ -41,14 +40,15 @@ struct cv_iproxy_entry *cv_iproxy_add(
 	cv_iproxy_init(&e->conn, client, t->server, false, now);
 	e->owner = NULL;
 	e->used = true;
+	e->gone = false;
 	e->closed = 0;
 	return e;
 }
 
-void cv_iproxy_close(struct cv_iproxy_entry *e, bool at_once, cv_time now)
+void cv_iproxy_close(struct cv_iproxy_entry *e, bool gone, cv_time now)
 {
 	e->owner = NULL;
-	e->used = !at_once;
+	e->gone = gone;
 	e->closed = now;
 }
 

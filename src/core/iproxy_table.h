@@ -15,6 +15,7 @@ struct cv_iproxy_entry {
 	struct cv_iproxy conn;
 	void *owner;    /* the server's, for whoever is behind it */
 	bool used;      /* the place is taken */
+	bool gone;      /* it is over, and not in good order */
 	cv_time closed; /* since then; 0: it is not */
 };
 
@@ -34,9 +35,9 @@ bool cv_iproxy_opens(const struct cv_iproxy_packet *);
 struct cv_iproxy_entry *cv_iproxy_add(
 	struct cv_iproxy_table *, uint32_t client, cv_time now);
 
-/** cv_iproxy_close() - it is closed in both directions, or @at_once: forget
- * it */
-void cv_iproxy_close(struct cv_iproxy_entry *, bool at_once, cv_time now);
+/** cv_iproxy_close() - it is over, in both directions or, @gone, not in good
+ * order: a late packet is not to open it again */
+void cv_iproxy_close(struct cv_iproxy_entry *, bool gone, cv_time now);
 
 /** cv_iproxy_sweep() - forget closed ones that have expired */
 void cv_iproxy_sweep(struct cv_iproxy_table *, cv_time now);

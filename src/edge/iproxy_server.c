@@ -169,6 +169,10 @@ static void after(struct cv_iproxy_server *s, struct cv_iproxy_entry *e,
 {
 	struct cv_iproxy_packet out;
 	cv_time now = cv_now();
+	if (e->gone) {
+		gone(s, x, from);
+		return;
+	}
 	if (cv_iproxy_input(&e->conn, x, 0, now) & CV_IPROXY_LOST) {
 		cv_iproxy_close(e, true, now);
 		return;
