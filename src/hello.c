@@ -64,26 +64,27 @@ static int tell(struct hellos *h, const struct culvert_search *s,
 	const struct cv_iproxy_heard *x)
 {
 	char from[CV_ADDRTEXT];
+	uint32_t index = x->from.ifindex;
 	struct culvert_way way = {
-		.interface = x->from.ifindex ? cv_lan_ifname(h->asker.port.lan,
-						       x->from.ifindex)
-					     : "",
+		.interface =
+			index ? cv_lan_ifname(h->asker.port.lan, index) : "",
 		.from = write_from(&x->from, from),
 		.heard = "",
 		.rtt = x->rtt,
 	};
-	return s->found(s->user, &(struct culvert_server){
-					 .size = sizeof(struct culvert_server),
-					 .id = x->id,
-					 .name = x->text,
-					 .key = "",
-					 .version = "iproxy1",
-					 .services = "",
-					 .interface = "",
-					 .addresses = "",
-					 .way = &way,
-					 .ways = 1,
-				 });
+	struct culvert_server out = {
+		.size = sizeof out,
+		.id = x->id,
+		.name = x->text,
+		.key = "",
+		.version = "iproxy1",
+		.services = "",
+		.interface = "",
+		.addresses = "",
+		.way = &way,
+		.ways = 1,
+	};
+	return s->found(s->user, &out);
 }
 
 static void run(struct hellos *h, const struct culvert_search *s)
@@ -96,9 +97,11 @@ static void run(struct hellos *h, const struct culvert_search *s)
 	ev_run(h->loop.ev, 0);
 	ev_timer_stop(h->loop.ev, &h->clock);
 	qsort(a->heard, a->n, sizeof *a->heard, by_id);
-	for (unsigned i = 0; i < a->n; i++)
-		if (tell(h, s, &a->heard[i]))
+	for (unsigned i = 0; i < a->n; i++) {
+		bool wanted = !a->port.id || a->port.id == a->heard[i].id;
+		if (wanted && tell(h, s, &a->heard[i]))
 			return;
+	}
 }
 
 static int search(struct hellos *h, const struct cv_url *u,

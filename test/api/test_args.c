@@ -177,6 +177,9 @@ static void test_null(void **state)
 	(void)state;
 	const struct culvert_search search = { .size = sizeof search,
 		.found = nobody };
+	const struct culvert_search watch = {
+		.size = sizeof watch, .flags = CULVERT_WATCH, .found = nobody
+	};
 	const struct {
 		int is, wants;
 	} row[] = {
@@ -217,6 +220,14 @@ static void test_null(void **state)
 			CULVERT_EINVAL },
 		{ culvert_discover("lan://0@", &search, NULL),
 			CULVERT_ESYNTAX },
+		{ culvert_discover("iproxy+tcp://a:1", &search, NULL),
+			CULVERT_ESYNTAX },
+		{ culvert_discover("iproxy+udp://", &search, NULL),
+			CULVERT_ESYNTAX },
+		{ culvert_discover("iproxy+mcast://10.0.0.1", &search, NULL),
+			CULVERT_ESYNTAX },
+		{ culvert_discover("iproxy+lan://", &watch, NULL),
+			CULVERT_EINVAL },
 		{ culvert_genkey(NULL, 0), CULVERT_EINVAL },
 		{ culvert_pubkey(NULL, p.keys[A].priv), CULVERT_EINVAL },
 		{ culvert_pubkey((char *)data, NULL), CULVERT_EINVAL },

@@ -162,6 +162,8 @@ with Scene("78", __doc__) as s:
         r = c.run(CULVERT, "discover", "-j", "iproxy+lan://")
         true('"id":67' in r.stdout and '"version":"iproxy1"' in r.stdout,
              r.stdout)
+        r = c.run(CULVERT, "discover", "iproxy+lan://66@", check=False)
+        equal((r.returncode, r.stdout), (1, ""))
 
     with s.check("killed in mid-transfer, a new one started: over by a GONE"):
         slow = Get(c, rate="200k")
