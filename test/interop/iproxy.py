@@ -138,7 +138,7 @@ class Connection:
         self.out, self.sent, self.finish, self.finished = bytearray(), 0, False, False
         self.data, self.next, self.ended, self.gone = bytearray(), 0, False, False
         self.room = float("inf")            # for bytes in data
-        self.opening = False
+        self.opening = self.ours = False    # a client's
         self.flight, self.flown, self.repeats, self.resend = None, 0., 0, Resend()
         self.heard = self.spoke = time.monotonic()
         self.closed = None                  # since when
@@ -195,7 +195,11 @@ class Connection:
             self.flight, self.repeats = self.choose(), 0
             self.fly()
         elif now >= self.spoke + KEEP:
-            self.send(KEEPALIVE, self.sent + self.finished)
+            said = self.sent + self.finished
+            if self.ours and not said:      # or it would open another
+                self.send(ACK, self.next)
+            else:
+                self.send(KEEPALIVE, said)
 
     def choose(self):
         if self.opening:
@@ -332,10 +336,9 @@ class Client(Port):
         super().__init__(sock, **ways)
         self.address, self.server, self.hellos = address, server, []
 
-    def open(self, at_once=False):
-        """at_once: the first DATA opens it."""
+    def open(self):
         c = Connection(self, random.randrange(1, 2**32), self.server, self.address)
-        c.opening = not at_once
+        c.opening = c.ours = True
         self.connections[c.client, c.server] = c
         return c
 
@@ -390,7 +393,7 @@ class Server(Port):
             self.counts["of another server"] += 1
 
     def stranger(self, p, address):
-        if p.flags not in (DATA, KEEPALIVE) or p.offset:
+        if p.flags != KEEPALIVE or p.offset or not p.client:
             self.counts["unknown"] += 1
             if p.flags not in (GONE, LIST):
                 self.send(Packet(GONE, p.client, p.server, 0, b""), address)
