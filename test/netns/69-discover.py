@@ -12,6 +12,7 @@ import time
 from lib import CULVERT, IN, LO, OUT, Node, Scene, equal, sh, true, until, url
 
 FEW, MANY = 20, 200
+LONG = os.environ.get("CULVERT_LONG")  # what takes long: test-long.sh
 PORT, ASKING = 17238, 17239
 QUESTION, ANSWER = 0x20, 0x21
 
@@ -312,19 +313,21 @@ with Scene("69", __doc__) as s:
                  s.key("t")[1] in r.stderr, r.stderr)
         stop(twin)
 
-    with s.check(f"{MANY} boxes are found within 3 s, 100 answers in 100 ms"):
-        boxes = [box(n, "--discoverable", name=f"m{n}")
-                 for n in range(1, MANY + 1)]
-        time.sleep(3)  # they start
-        for attempt in range(3):
-            w = Watch(a)
-            found, took, _ = discover()
-            w.end()
-            most = busiest([t for t, _, _ in w.answers()])
-            s.note(f"{len(found)} in {took:.2f} s, {len(w.answers())} answers, "
-                   f"{most} in 100 ms")
-            equal(len(found), MANY)
-            true(took < 3.0, f"{took:.2f} s")
-            true(most <= 100, f"{most} answers in 100 ms")
-        sizes = [b.status("VmRSS") for b in boxes]
-        s.note(f"RSS {max(sizes)} kB")
+    if LONG:
+        with s.check(f"{MANY} boxes are found within 3 s, 100 answers in 100 ms"):
+            boxes = [box(n, "--discoverable", name=f"m{n}")
+                     for n in range(1, MANY + 1)]
+            for one in boxes:
+                one.said("msg=listening", seconds=20)
+            for attempt in range(3):
+                w = Watch(a)
+                found, took, _ = discover()
+                w.end()
+                most = busiest([t for t, _, _ in w.answers()])
+                s.note(f"{len(found)} in {took:.2f} s, {len(w.answers())} answers, "
+                       f"{most} in 100 ms")
+                equal(len(found), MANY)
+                true(took < 3.0, f"{took:.2f} s")
+                true(most <= 100, f"{most} answers in 100 ms")
+            sizes = [b.status("VmRSS") for b in boxes]
+            s.note(f"RSS {max(sizes)} kB")
