@@ -405,18 +405,7 @@ static void close_link(struct cv_link *link, const char *why)
 static size_t describe(const struct cv_link *link, char *out, size_t size)
 {
 	const struct lan *l = CV_CONTAINER(link, const struct lan, link);
-	const struct cv_way *best = cv_ways_best(&l->ways);
-	const char *why = l->ways.used < 0 ? "not proven yet"
-			  : l->ways.doubt  ? "in doubt"
-			  : best && cv_ways_flooding(best)
-				  ? "no answer to the peer's own address"
-				  : "proven";
-	int n = snprintf(out, size, "%s%s%s (%s), %u of %u ways",
-		best ? cv_lan_kind_name(best->way.kind) : "all broadcasts",
-		best ? " by " : "",
-		best ? cv_lan_ifname(l->port->lan, best->way.ifindex) : "", why,
-		best ? 1U : l->ways.n, l->ways.n);
-	return n < 0 ? 0 : (size_t)n;
+	return cv_ways_describe(&l->ways, l->port->lan, out, size);
 }
 
 static const struct cv_link_ops link_ops = {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "link/ways.h"
 
+#include <stdio.h>
 #include <string.h>
 
 void cv_ways_init(struct cv_ways *w)
@@ -190,4 +191,21 @@ cv_time cv_ways_deadline(const struct cv_ways *w)
 	for (unsigned i = 0; i < w->n; i++)
 		first = cv_earlier(first, due_at(w, &w->way[i]));
 	return first;
+}
+
+size_t cv_ways_describe(const struct cv_ways *w, const struct cv_lan *lan,
+	char *out, size_t size)
+{
+	const struct cv_way *best = cv_ways_best(w);
+	const char *why = w->used < 0 ? "not proven yet"
+			  : w->doubt  ? "in doubt"
+			  : cv_ways_flooding(best)
+				  ? "no answer to the peer's own address"
+				  : "proven";
+	int n = snprintf(out, size, "%s%s%s (%s), %u of %u ways",
+		best ? cv_lan_kind_name(best->way.kind) : "all broadcasts",
+		best ? " by " : "",
+		best ? cv_lan_ifname(lan, best->way.ifindex) : "", why,
+		best ? 1U : w->n, w->n);
+	return n < 0 ? 0 : (size_t)n;
 }

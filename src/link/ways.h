@@ -83,6 +83,10 @@ void cv_ways_asked(struct cv_way *, uint64_t token, cv_time now);
 /** cv_ways_deadline() - when cv_ways_due() may have one */
 cv_time cv_ways_deadline(const struct cv_ways *);
 
+/** cv_ways_describe() - which one is used and why, for people; bytes of it */
+size_t cv_ways_describe(
+	const struct cv_ways *, const struct cv_lan *, char *out, size_t size);
+
 /** cv_ways_flooding() - packets that go this way reach everybody */
 bool cv_ways_flooding(const struct cv_way *);
 
