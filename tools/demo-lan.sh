@@ -173,6 +173,7 @@ plug $ws usb0 usb
 ip -n $ws addr add 192.168.7.3/24 dev usb0
 # shellcheck disable=SC2016
 in_shell 'echo "still shell $$ since $SINCE"'
+wait_for "interface=usb0" client.log
 grep "way chosen" client.log | sed 's/.*way=/    way=/'
 
 say "7. A clean stop"

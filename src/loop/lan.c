@@ -19,7 +19,12 @@
 #define UDP_GRO 104
 #endif
 
-enum { SLOTS = 16 }; /* trains of one read */
+enum {
+	SLOTS = 16, /* trains of one read */
+	/* what the kernel drops when its sender has no address: to be heard by
+	   a packet socket */
+	FRAMES = 1 << CV_LAN_FRAMECAST | 1 << CV_LAN_MULTICAST4,
+};
 
 /* switches that listen to memberships forget them after 260 s without a
    querier */
@@ -301,7 +306,7 @@ static int open_sockets(struct cv_lan *l)
 		watch(l, &l->v6, fd6, on_v6);
 	else if (fd < 0 || (errno == EADDRINUSE && !l->o.fallback))
 		return -1;
-	if (sends(l, CV_LAN_FRAMECAST))
+	if (l->o.kinds & FRAMES)
 		hear_frames(l);
 	return 0;
 }
@@ -365,8 +370,7 @@ static struct cv_lan *find(struct cv_loop *loop, const struct cv_lan_options *o)
 /* a port is the same for all its users: what one of them wants, all get */
 static void widen(struct cv_lan *l, unsigned kinds)
 {
-	bool frames =
-		kinds & 1 << CV_LAN_FRAMECAST && !sends(l, CV_LAN_FRAMECAST);
+	bool frames = kinds & FRAMES && !(l->o.kinds & FRAMES);
 	l->o.kinds |= kinds;
 	if (frames)
 		hear_frames(l);
