@@ -9,11 +9,13 @@ port.
 import hashlib
 import os
 import re
+import socket
 import subprocess
+import threading
 import time
 
-from expect import Failed, sh, until
-from lib import CULVERT, Process
+from expect import Failed, equal, sh, until
+from lib import CULVERT, Node, Process
 
 URL = "lan://67@"
 
@@ -152,3 +154,83 @@ def start(host, *args, name):
     """a node with all privileges; its log is looked at, not its socket"""
     return Process(host, [CULVERT, *args, "--name", host.scene.prefix + name],
                    name)
+
+
+TARGET = "tcp://127.0.0.1:8080"
+
+
+def security(scene, own, peer):
+    return ["--key", scene.key(own)[0], "--peer", scene.key(peer)[1]]
+
+
+def serve(host, url=URL, *more):
+    """a node that lets its peer reach the web server"""
+    return Node(host, ["serve", url, *security(host.scene, "s", "c"), "--allow",
+                       TARGET, *more], "server", "msg=listening")
+
+
+def forward(host, url=URL, frm="tcp://127.0.0.1:7777", to=TARGET):
+    return Node(host, ["forward", frm, to, "via", url,
+                       *security(host.scene, "c", "s")], "client",
+                "msg=forwarding")
+
+
+class Feed:
+    """a service that sends at a steady rate, and its client at the other end
+    of a forward: what arrived when, and whether it is what was sent"""
+
+    def __init__(self, a, b, rate=2000000, local=7777, port=8080):
+        self.rate, self.sent, self.got = rate, 0, 0
+        self.stopped, self.error = threading.Event(), None
+        self.arrivals = []  # (time, bytes so far), at most one in 2 ms
+        self.sums = hashlib.sha256(), hashlib.sha256()
+        with b:
+            self.server = socket.create_server(("127.0.0.1", port))
+        with a:
+            self.client = socket.create_connection(("127.0.0.1", local), 5)
+        self.server.settimeout(5)
+        self.peer = self.server.accept()[0]
+        self.threads = [threading.Thread(target=f, daemon=True)
+                        for f in (self.send, self.receive)]
+        for t in self.threads:
+            t.start()
+
+    def send(self):
+        block, began = os.urandom(1 << 20), time.monotonic()
+        while not self.stopped.wait(0.005):
+            due = int((time.monotonic() - began) * self.rate) - self.sent
+            at = self.sent % (1 << 20)
+            n = self.peer.send(block[at:at + min(due, 1 << 16)]) if due else 0
+            self.sums[0].update(block[at:at + n])
+            self.sent += n
+        self.peer.shutdown(socket.SHUT_WR)
+
+    def receive(self):
+        self.client.settimeout(30)
+        try:
+            while data := self.client.recv(1 << 16):
+                self.sums[1].update(data)
+                self.got += len(data)
+                now = time.monotonic()
+                if not self.arrivals or now - self.arrivals[-1][0] > 0.002:
+                    self.arrivals.append((now, self.got))
+        except OSError as e:
+            self.error = e
+
+    def after(self, when, seconds=10.0):
+        """seconds from @when to the first bytes that came later"""
+        def first():
+            return [t for t, _ in list(self.arrivals) if t > when][:1]
+        return until(first, "the stream goes on", seconds, 0.005)[0] - when
+
+    def end(self):
+        """stop; every byte that was sent has come"""
+        self.stopped.set()
+        for t in self.threads:
+            t.join(20)
+        for s in (self.client, self.peer, self.server):
+            s.close()
+        if self.error:
+            raise Failed(f"the stream ended: {self.error}")
+        equal(self.got, self.sent, "bytes")
+        equal(self.sums[1].digest(), self.sums[0].digest(), "checksum")
