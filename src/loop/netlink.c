@@ -13,6 +13,9 @@ enum { ROOM = 8192 };
 
 #define CALM CV_MS(5)
 #define LONGEST CV_SEC(1)
+#define SOON CV_MS(100) /* ... of interfaces and addresses: they are few */
+
+enum change { NOTHING, ROUTE, INTERFACE };
 
 struct cv_netlink {
 	struct cv_loop *loop;
@@ -42,11 +45,17 @@ static void on_later(struct ev_loop *ev, ev_timer *w, int events)
 	tell(w->data, cv_now());
 }
 
-static void changed(struct cv_netlink *n)
+static void changed(struct cv_netlink *n, enum change what)
 {
 	cv_time now = cv_now();
-	if (ev_is_active(&n->later))
-		return;
+	if (what == INTERFACE && n->wait > SOON)
+		n->wait = SOON;
+	if (ev_is_active(&n->later)) {
+		if (what == ROUTE || ev_timer_remaining(n->loop->ev,
+					     &n->later) <= SOON / 1e6)
+			return;
+		ev_timer_stop(n->loop->ev, &n->later);
+	}
 	if (!n->told || now - n->told >= LONGEST) {
 		n->wait = CALM;
 		tell(n, now);
@@ -58,28 +67,33 @@ static void changed(struct cv_netlink *n)
 	n->wait = n->wait * 2 < LONGEST ? n->wait * 2 : LONGEST;
 }
 
-static bool matters(const struct nlmsghdr *h)
+static enum change change_of(const struct nlmsghdr *h)
 {
 	switch (h->nlmsg_type) {
 	case RTM_NEWLINK:
 	case RTM_DELLINK:
 	case RTM_NEWADDR:
 	case RTM_DELADDR:
+		return INTERFACE;
 	case RTM_NEWROUTE:
 	case RTM_DELROUTE:
-		return true;
+		return ROUTE;
 	default:
-		return false;
+		return NOTHING;
 	}
 }
 
-static bool any_matters(struct nlmsghdr *h, unsigned len)
+static enum change greater(enum change a, enum change b)
 {
-	for (; NLMSG_OK(h, len); h = NLMSG_NEXT(h, len)) {
-		if (matters(h))
-			return true;
-	}
-	return false;
+	return a > b ? a : b;
+}
+
+static enum change changes(struct nlmsghdr *h, unsigned len)
+{
+	enum change all = NOTHING;
+	for (; NLMSG_OK(h, len); h = NLMSG_NEXT(h, len))
+		all = greater(all, change_of(h));
+	return all;
 }
 
 static void on_readable(struct ev_loop *ev, ev_io *w, int events)
@@ -89,21 +103,21 @@ static void on_readable(struct ev_loop *ev, ev_io *w, int events)
 		struct nlmsghdr head;
 		uint8_t bytes[ROOM];
 	} in;
-	bool any = false;
+	enum change any = NOTHING;
 	(void)ev;
 	(void)events;
 	/* a flood of them is read in several turns */
 	for (int i = 0; i < 16; i++) {
 		ssize_t len = recv(w->fd, &in, sizeof in, MSG_DONTWAIT);
 		if (len > 0)
-			any |= any_matters(&in.head, (unsigned)len);
+			any = greater(any, changes(&in.head, (unsigned)len));
 		else if (len < 0 && errno == ENOBUFS)
-			any = true; /* some were lost */
+			any = INTERFACE; /* some were lost */
 		else
 			break;
 	}
 	if (any)
-		changed(n);
+		changed(n, any);
 }
 
 /* -1: not here */

@@ -4,9 +4,9 @@
  *
  * DOC: rtnetlink(7) says so.  The first change counts at once; what follows
  * within CALM of it is one more, and the longer changes keep coming the more
- * are taken together, up to a second's: a router with many routes has its
- * peers told of them once a second.  Where there is no such socket nothing is
- * ever said.
+ * are taken together, up to a second's, or of interfaces and addresses a tenth
+ * of that: a router with many routes has its peers told of them once a second.
+ * Where there is no such socket nothing is ever said.
  */
 #ifndef CV_NETLINK_H
 #define CV_NETLINK_H
