@@ -13,6 +13,7 @@ from lib import (CULVERT, LO, Failed, Node, Process, Scene, Worker, equal, sh,
 
 WEB, ECHO, NEAR = 8080, 8007, 7777
 TABLE, EXPIRE = 64, 30
+LONG = os.environ.get("CULVERT_LONG")  # what takes long: test-long.sh
 SIZE = 1000000
 UNPRIVILEGED = ("setpriv", "--bounding-set=-net_raw", "--inh-caps=-net_raw")
 
@@ -182,7 +183,7 @@ with Scene("78", __doc__) as s:
         fetch()
     stop(here, there)
 
-    with s.check("killed and gone for good: it ends, at the end of this file"):
+    with s.check("killed and gone for good: it waits for the server"):
         there = server(b, number=68, tag="lost", port=ECHO)
         here = client(number=68, port=NEAR + 1, tag="left")
         left = c.tcp(LO, NEAR + 1, EXPIRE + 10)
@@ -336,12 +337,13 @@ with Scene("78", __doc__) as s:
             for word in ("-s ID", "-k FILE", "-P KEY", "-1", "-m [GROUP]"):
                 true(word in r.stdout, r.stdout)
 
-    with s.check(f"the one whose server was killed has ended within {EXPIRE} "
-                 "s of that"):
-        rest = killed + EXPIRE + 3 - time.monotonic()
-        left.settimeout(max(rest, 0.1))
-        try:
-            equal(left.recv(10), b"")
-        except ConnectionResetError:
-            pass
-        s.note(f"seen {time.monotonic() - killed:.1f} s after it")
+    if LONG:
+        with s.check(f"the one whose server was killed has ended within {EXPIRE} "
+                     "s of that"):
+            rest = killed + EXPIRE + 3 - time.monotonic()
+            left.settimeout(max(rest, 0.1))
+            try:
+                equal(left.recv(10), b"")
+            except ConnectionResetError:
+                pass
+            s.note(f"seen {time.monotonic() - killed:.1f} s after it")
