@@ -1044,7 +1044,7 @@ def _():
         other.sock.close()
 
 
-@check("forward: one that is closed still acknowledges a FIN that comes again, for 3 s")
+@long("forward: one that is closed still acknowledges a FIN that comes again, for 3 s")
 def _():
     with Forward() as v:
         a, w, client = v.opens()

@@ -244,6 +244,8 @@ with Scene("78", __doc__) as s:
             ("unicast", ("-u",), ("-u", "10.78.0.1")),
             ("unicast, with a port", ("-u", "10.78.0.1:9000"),
              ("-u", "10.78.0.1:9000")))):
+        if n % 2 and not LONG:  # the simpler one of each pair is enough
+            continue
         with s.check(f"by {way}: listed and fetched"):
             far = server(b, *there_at, number=72, tag=f"far{n}")
             r = program(c, "iproxy-client", "-1", "-l", *here_at)
