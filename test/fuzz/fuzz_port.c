@@ -125,6 +125,7 @@ static void set_up_side(int i)
 {
 	struct side *x = &t.p.side[i];
 	streams_on(&t.p);
+	x->edge.any = t.forged;
 	if (t.modes & POOR)
 		x->node.pool.max = MEMORY;
 	if (t.modes & CUBIC && x->s)

@@ -53,6 +53,7 @@ struct edge {
 	enum cv_reset why;        /* of the last close */
 	/* of streams, see streams.h */
 	bool hoard; /* takes nothing by itself */
+	bool any;   /* streams bring what nobody has written */
 	uint64_t streamed;
 	unsigned fins, resumes;
 	const cv_time *now;
