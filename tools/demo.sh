@@ -136,7 +136,7 @@ say "4. 100 Mbit/s of UDP over TCP"
 in_near iperf3 --forceflush -u -c 10.99.0.2 -b 100M -w 4M -l 1400 -t 3 \
 	>load.log 2>&1 &
 load_pid=$!
-wait_for "0.00-1.00" load.log
+wait_for "0.00-1.0" load.log
 echo "meanwhile, culvert show says:"
 run "$culvert" show demo-client
 run "$culvert" show demo-server
