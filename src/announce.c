@@ -4,7 +4,7 @@
 
 #include "core/lanurl.h"
 #include "link/beacon.h"
-#include "link/lan_options.h"
+#include "loop/lan_options.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -6,7 +6,7 @@
 #include "core/keytext.h"
 #include "core/lanurl.h"
 #include "core/wire.h"
-#include "link/lan_options.h"
+#include "loop/lan_options.h"
 #include "loop/ifaces.h"
 #include "loop/udp_io.h"
 

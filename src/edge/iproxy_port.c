@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "edge/iproxy_port.h"
 
+#include "loop/lan_options.h"
 #include "loop/resolve.h"
 
 #include <stdio.h>
@@ -91,16 +92,6 @@ static bool input(struct cv_lan_user *user, const struct cv_lan_msg *m)
 	return ours;
 }
 
-static unsigned kinds_of(const struct cv_lanurl *u)
-{
-	if (u->scheme == CV_LAN_ANY)
-		return CV_LAN_CASTS;
-	if (u->scheme == CV_LAN_MCAST)
-		return u->group.family == CV_AF_INET6 ? 1 << CV_LAN_MULTICAST6
-						      : 1 << CV_LAN_MULTICAST4;
-	return 1 << CV_LAN_BROADCAST | 1 << CV_LAN_FRAMECAST;
-}
-
 /* iproxy+udp://: one address, and it is bound to it or asks it */
 static int by_address(struct cv_iproxy_port *p, const struct cv_url *u,
 	bool serves, struct cv_lan_options *o)
@@ -118,22 +109,17 @@ static int by_address(struct cv_iproxy_port *p, const struct cv_url *u,
 }
 
 static int by_interface(struct cv_iproxy_port *p, const struct cv_url *u,
-	struct cv_lan_options *o)
+	bool serves, struct cv_lan_options *o)
 {
 	struct cv_lanurl l;
 	const char *why;
 	int err = cv_lanurl_parse(&l, u, &why);
 	if (err)
 		return err;
-	p->kinds = o->kinds = kinds_of(&l);
+	*o = cv_lan_options_of(&l, serves);
+	p->kinds = o->kinds;
 	p->id = l.id;
 	p->to = l.port ? l.port : CV_LAN_PORT;
-	snprintf(o->ifname, sizeof o->ifname, "%s", l.ifname);
-	if (l.group.family == CV_AF_INET6)
-		o->group6 = l.group;
-	else if (l.group.family)
-		o->group4 = l.group;
-	o->hops = l.ttl;
 	return 0;
 }
 
@@ -142,8 +128,8 @@ int cv_iproxy_port_open(struct cv_iproxy_port *p, struct cv_loop *loop,
 {
 	struct cv_lan_options o = { .fallback = !serves };
 	bool address = !strcmp(u->scheme, "iproxy+udp");
-	int err =
-		address ? by_address(p, u, serves, &o) : by_interface(p, u, &o);
+	int err = address ? by_address(p, u, serves, &o)
+			  : by_interface(p, u, serves, &o);
 	if (err) {
 		snprintf(why, CV_SOCK_WHY, "not an address of iproxy");
 		return err;

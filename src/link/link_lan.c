@@ -12,7 +12,7 @@
 #include "core/transport.h"
 #include "core/wire.h"
 #include "link/again.h"
-#include "link/lan_options.h"
+#include "loop/lan_options.h"
 #include "link/ways.h"
 
 #include <errno.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "link/lan_options.h"
+#include "loop/lan_options.h"
 
 #include <stdio.h>
 
