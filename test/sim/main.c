@@ -8,30 +8,21 @@
 #include "sim/fault.h"
 #include "sim/local.h"
 #include "sim/model.h"
+#include "sim/seeds.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <time.h>
-
-enum {
-	GROUP = 1000,
-	TWICE = 50,  /* seeds that are lived twice */
-	SHOWN = 5,   /* failures of a group that are told */
-	WHOLE = 1000 /* seeds from which on every fault must have happened */
-};
 
 #define STEP CV_MS(250)
 /* a handshake's patience, the longest back-off step, and two round trips */
 #define COMES_UP (CV_HANDSHAKE_TIMEOUT + CV_DIAL_MAX + CV_SEC(1))
 
-struct run {
-	uint64_t seeds, sealed, failed, tests, bad;
+/* of all lives */
+static struct run {
+	uint64_t seeds, sealed;
 	uint64_t faults[FAULT_N];
 	struct totals sum;
-	uint64_t trace; /* of the last seed */
-	char why[240];
-};
+} lives;
 
 static bool session_up(struct world *w, struct host *client)
 {
@@ -177,97 +168,26 @@ static void add(struct totals *a, const struct totals *b)
 		a->longest_wait = b->longest_wait;
 }
 
-static bool run_seed(struct run *r, uint64_t seed)
+static bool run_seed(struct seeds *r, uint64_t seed)
 {
 	struct world *w = world_new(seed);
 	live(w);
 	for (unsigned i = w->hosts; i--;)
 		host_stop(w->host[i], true);
-	r->seeds++;
-	r->sealed += !w->cfg.plain;
+	lives.seeds++;
+	lives.sealed += !w->cfg.plain;
 	for (int i = 0; i < FAULT_N; i++)
-		r->faults[i] += w->faults[i];
-	add(&r->sum, model_totals(w->model));
+		lives.faults[i] += w->faults[i];
+	add(&lives.sum, model_totals(w->model));
 	r->trace = w->trace;
 	bool ok = !w->failed;
 	if (!ok)
 		memcpy(r->why, w->why, sizeof r->why);
 	world_free(w);
-	r->failed += !ok;
 	return ok;
 }
 
-static void tap(struct run *r, bool ok, const char *name)
-{
-	printf("%sok %llu - %s\n", ok ? "" : "not ",
-		(unsigned long long)++r->tests, name);
-	r->bad += !ok;
-	fflush(stdout);
-}
-
-static void tell(const struct run *r, uint64_t seed)
-{
-	printf("# seed %llu broke a rule %s\n# again: sim --seed %llu "
-	       "--verbose\n",
-		(unsigned long long)seed, r->why, (unsigned long long)seed);
-}
-
-static void run_group(struct run *r, uint64_t from, uint64_t to)
-{
-	char name[80];
-	unsigned bad = 0;
-	for (uint64_t s = from; s <= to; s++) {
-		if (!run_seed(r, s) && bad++ < SHOWN)
-			tell(r, s);
-	}
-	snprintf(name, sizeof name, "seeds %llu to %llu",
-		(unsigned long long)from, (unsigned long long)to);
-	if (bad)
-		printf("# %u seeds failed\n", bad);
-	tap(r, !bad, name);
-}
-
-/* seeds that once failed, a line each: the number, then what it showed */
-static void run_regress(struct run *r, const char *path)
-{
-	char line[200];
-	FILE *f = fopen(path, "r");
-	bool ok = f != NULL;
-	if (!f)
-		printf("# cannot read %s\n", path);
-	while (f && fgets(line, sizeof line, f)) {
-		char *end;
-		uint64_t seed = strtoull(line, &end, 10);
-		if (end == line)
-			continue;
-		if (!run_seed(r, seed)) {
-			tell(r, seed);
-			ok = false;
-		}
-	}
-	if (f)
-		fclose(f);
-	tap(r, ok, "seeds that failed once");
-}
-
-static void run_twice(struct run *r, uint64_t from, uint64_t to)
-{
-	bool ok = true;
-	for (uint64_t s = from; s <= to && s < from + TWICE; s++) {
-		run_seed(r, s);
-		uint64_t first = r->trace;
-		run_seed(r, s);
-		if (first == r->trace)
-			continue;
-		printf("# seed %llu: %016llx, then %016llx\n",
-			(unsigned long long)s, (unsigned long long)first,
-			(unsigned long long)r->trace);
-		ok = false;
-	}
-	tap(r, ok, "the same seed leaves the same trace");
-}
-
-static void check_coverage(struct run *r)
+static void check_coverage(struct seeds *r)
 {
 	static const enum cv_drop must[] = { CV_DROP_AGED, CV_DROP_QUEUE_FULL,
 		CV_DROP_NO_BUFFER, CV_DROP_NO_SESSION, CV_DROP_LINK_LOST,
@@ -277,27 +197,28 @@ static void check_coverage(struct run *r)
 		CV_DROP_LATE, CV_DROP_UNKNOWN_FLOW };
 	bool ok = true;
 	for (int i = 0; i < FAULT_N; i++) {
-		if (r->faults[i])
+		if (lives.faults[i])
 			continue;
 		printf("# %s never happened\n", fault_name[i]);
 		ok = false;
 	}
-	tap(r, ok, "every fault happened");
+	seeds_tap(r, ok, "every fault happened");
 	ok = true;
 	for (size_t i = 0; i < CV_COUNT(must); i++) {
-		if (r->sum.drop[must[i]])
+		if (lives.sum.drop[must[i]])
 			continue;
 		printf("# nothing was dropped as %s\n", cv_drop_name(must[i]));
 		ok = false;
 	}
-	tap(r, ok, "every drop that the core names happened");
+	seeds_tap(r, ok, "every drop that the core names happened");
 }
 
-static void statistics(const struct run *r)
+static void statistics(void)
 {
-	const struct totals *t = &r->sum;
+	const struct totals *t = &lives.sum;
 	printf("# %llu seeds, %llu sealed; %llu handshakes, %llu records\n",
-		(unsigned long long)r->seeds, (unsigned long long)r->sealed,
+		(unsigned long long)lives.seeds,
+		(unsigned long long)lives.sealed,
 		(unsigned long long)t->handshakes,
 		(unsigned long long)t->records);
 	printf("# %llu datagrams handed over (%llu MB), %llu delivered, "
@@ -318,14 +239,8 @@ static void statistics(const struct run *r)
 	}
 	for (int i = 0; i < FAULT_N; i++)
 		printf("# fault %s: %llu\n", fault_name[i],
-			(unsigned long long)r->faults[i]);
+			(unsigned long long)lives.faults[i]);
 }
-
-struct options {
-	uint64_t from, to;
-	double budget;
-	const char *regress;
-};
 
 static bool switch_off(const char *name)
 {
@@ -336,57 +251,19 @@ static bool switch_off(const char *name)
 	return false;
 }
 
-static bool parse(int argc, char **argv, struct options *o)
+static bool without(const char *name, const char *value)
 {
-	for (int i = 1; i < argc; i++) {
-		const char *a = argv[i], *v = i + 1 < argc ? argv[i + 1] : "";
-		char *end;
-		if (!strcmp(a, "--verbose")) {
-			model_verbose = true;
-			continue;
-		}
-		i++;
-		if (!strcmp(a, "--seed") || !strcmp(a, "--seeds")) {
-			o->from = o->to = strtoull(v, &end, 10);
-			if (*end == '-')
-				o->to = strtoull(end + 1, &end, 10);
-			if (!*v || *end)
-				return false;
-		} else if (!strcmp(a, "--regress") && *v) {
-			o->regress = v;
-		} else if (!strcmp(a, "--budget") && *v) {
-			o->budget = strtod(v, NULL);
-		} else if (strcmp(a, "--without") || !switch_off(v)) {
-			return false;
-		}
-	}
-	return true;
+	return !strcmp(name, "--without") && switch_off(value);
 }
 
 int main(int argc, char **argv)
 {
-	struct options o = { .from = 1, .to = 10000 };
-	static struct run r;
-	clock_t began = clock();
-	if (!parse(argc, argv, &o)) {
-		fprintf(stderr, "usage: sim [--seeds FROM-TO | --seed N] "
-				"[--regress FILE] [--budget SECONDS] "
-				"[--without FAULT] [--verbose]\n");
-		return 2;
-	}
-	if (o.regress)
-		run_regress(&r, o.regress);
-	for (uint64_t s = o.from; s <= o.to; s += GROUP)
-		run_group(&r, s, o.to - s < GROUP ? o.to : s + GROUP - 1);
-	if (!model_verbose)
-		run_twice(&r, o.from, o.to);
-	if (o.to - o.from + 1 >= WHOLE)
-		check_coverage(&r);
-	double used = (double)(clock() - began) / CLOCKS_PER_SEC;
-	if (o.budget > 0)
-		tap(&r, used <= o.budget, "within the budget of time");
-	printf("1..%llu\n", (unsigned long long)r.tests);
-	printf("# %.1f s of processor time\n", used);
-	statistics(&r);
-	return r.bad != 0;
+	struct seeds r = { .program = "sim",
+		.own = "[--without FAULT] ",
+		.live = run_seed,
+		.option = without,
+		.whole = check_coverage,
+		.tell = statistics,
+		.verbose = &model_verbose };
+	return seeds_main(&r, argc, argv);
 }

@@ -5,6 +5,7 @@
  *	sim_udp [--seeds FROM-TO | --seed N] [--regress FILE]
  *	        [--budget SECONDS] [--verbose]
  */
+#include "sim/seeds.h"
 #include "sim/udp/chat.h"
 #include "sim/udp/host.h"
 #include "sim/udp/net.h"
@@ -12,16 +13,7 @@
 #include "sim/udp/talk.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <time.h>
-
-enum {
-	GROUP = 1000,
-	TWICE = 50, /* seeds that are lived twice */
-	SHOWN = 5,  /* failures of a group that are told */
-	WHOLE = 1000,
-};
 
 #define STEP CV_MS(100)
 /* after healing, until all streams have ended: the longest time between two
@@ -33,13 +25,12 @@ enum {
 /* or nothing of who has no key and does not come back */
 #define FORGOTTEN (CV_DEAD + CV_FLOW_IDLE + CV_SEC(60))
 
-struct run {
-	uint64_t seeds, failed, tests, bad;
+/* of all lives */
+static struct run {
+	uint64_t seeds;
 	uint64_t faults[FAULT_N];
 	struct tally sum;
-	uint64_t trace;
-	char why[240];
-};
+} lives;
 
 /* bytes of buffers that somebody holds */
 static size_t held(const struct cv_pool *p)
@@ -177,112 +168,42 @@ static void add(struct tally *a, const struct tally *b)
 		a->longest = b->longest;
 }
 
-static bool run_seed(struct run *r, uint64_t seed)
+static bool run_seed(struct seeds *r, uint64_t seed)
 {
 	struct world *w = world_new(seed, NULL);
 	live(w);
 	for (unsigned i = 0; w->failed && i < w->hosts; i++)
 		host_tell(w->host[i]);
-	r->seeds++;
+	lives.seeds++;
 	for (int i = 0; i < FAULT_N; i++)
-		r->faults[i] += w->faults[i];
-	add(&r->sum, &w->tally);
+		lives.faults[i] += w->faults[i];
+	add(&lives.sum, &w->tally);
 	r->trace = w->trace;
 	bool ok = !w->failed;
 	if (!ok)
 		memcpy(r->why, w->why, sizeof r->why);
 	world_free(w);
-	r->failed += !ok;
 	return ok;
 }
 
-static void tap(struct run *r, bool ok, const char *name)
-{
-	printf("%sok %llu - %s\n", ok ? "" : "not ",
-		(unsigned long long)++r->tests, name);
-	r->bad += !ok;
-	fflush(stdout);
-}
-
-static void tell(const struct run *r, uint64_t seed)
-{
-	printf("# seed %llu broke a rule %s\n# again: sim_udp --seed %llu "
-	       "--verbose\n",
-		(unsigned long long)seed, r->why, (unsigned long long)seed);
-}
-
-static void run_group(struct run *r, uint64_t from, uint64_t to)
-{
-	char name[80];
-	unsigned bad = 0;
-	for (uint64_t s = from; s <= to; s++) {
-		if (!run_seed(r, s) && bad++ < SHOWN)
-			tell(r, s);
-	}
-	snprintf(name, sizeof name, "seeds %llu to %llu",
-		(unsigned long long)from, (unsigned long long)to);
-	if (bad)
-		printf("# %u seeds failed\n", bad);
-	tap(r, !bad, name);
-}
-
-/* seeds that once failed, a line each: the number, then what it showed */
-static void run_regress(struct run *r, const char *path)
-{
-	char line[200];
-	FILE *f = fopen(path, "r");
-	bool ok = f != NULL;
-	if (!f)
-		printf("# cannot read %s\n", path);
-	while (f && fgets(line, sizeof line, f)) {
-		char *end;
-		uint64_t seed = strtoull(line, &end, 10);
-		if (end == line)
-			continue;
-		if (!run_seed(r, seed)) {
-			tell(r, seed);
-			ok = false;
-		}
-	}
-	if (f)
-		fclose(f);
-	tap(r, ok, "seeds that failed once");
-}
-
-static void run_twice(struct run *r, uint64_t from, uint64_t to)
-{
-	bool ok = true;
-	for (uint64_t s = from; s <= to && s < from + TWICE; s++) {
-		run_seed(r, s);
-		uint64_t first = r->trace;
-		run_seed(r, s);
-		if (first == r->trace)
-			continue;
-		printf("# seed %llu: %016llx, then %016llx\n",
-			(unsigned long long)s, (unsigned long long)first,
-			(unsigned long long)r->trace);
-		ok = false;
-	}
-	tap(r, ok, "the same seed leaves the same trace");
-}
-
-static void check_coverage(struct run *r)
+static void check_coverage(struct seeds *r)
 {
 	bool ok = true;
 	for (int i = 0; i < FAULT_N; i++) {
-		if (r->faults[i])
+		if (lives.faults[i])
 			continue;
 		printf("# %s never happened\n", fault_name[i]);
 		ok = false;
 	}
-	tap(r, ok, "every fault happened");
+	seeds_tap(r, ok, "every fault happened");
+	seeds_tap(r, table_check(), "5 MB take as long as they did");
 }
 
-static void statistics(const struct run *r)
+static void statistics(void)
 {
-	const struct tally *t = &r->sum;
+	const struct tally *t = &lives.sum;
 	printf("# %llu seeds, %llu packets (%llu MB), %llu of them lost\n",
-		(unsigned long long)r->seeds, (unsigned long long)t->packets,
+		(unsigned long long)lives.seeds, (unsigned long long)t->packets,
 		(unsigned long long)(t->bytes >> 20),
 		(unsigned long long)t->lost_packets);
 	printf("# %llu streams, %llu complete, %llu broken off; the last "
@@ -296,68 +217,16 @@ static void statistics(const struct run *r)
 		(unsigned long long)t->dropped, (unsigned long long)t->lost);
 	for (int i = 0; i < FAULT_N; i++)
 		printf("# fault %s: %llu\n", fault_name[i],
-			(unsigned long long)r->faults[i]);
-}
-
-struct options {
-	uint64_t from, to;
-	double budget;
-	const char *regress;
-};
-
-static bool parse(int argc, char **argv, struct options *o)
-{
-	for (int i = 1; i < argc; i++) {
-		const char *a = argv[i], *v = i + 1 < argc ? argv[i + 1] : "";
-		char *end;
-		if (!strcmp(a, "--verbose")) {
-			verbose = true;
-			continue;
-		}
-		i++;
-		if (!strcmp(a, "--seed") || !strcmp(a, "--seeds")) {
-			o->from = o->to = strtoull(v, &end, 10);
-			if (*end == '-')
-				o->to = strtoull(end + 1, &end, 10);
-			if (!*v || *end)
-				return false;
-		} else if (!strcmp(a, "--regress") && *v) {
-			o->regress = v;
-		} else if (!strcmp(a, "--budget") && *v) {
-			o->budget = strtod(v, NULL);
-		} else {
-			return false;
-		}
-	}
-	return true;
+			(unsigned long long)lives.faults[i]);
 }
 
 int main(int argc, char **argv)
 {
-	struct options o = { .from = 1, .to = 10000 };
-	static struct run r;
-	clock_t began = clock();
-	if (!parse(argc, argv, &o)) {
-		fprintf(stderr, "usage: sim_udp [--seeds FROM-TO | --seed N] "
-				"[--regress FILE] [--budget SECONDS] "
-				"[--verbose]\n");
-		return 2;
-	}
-	if (o.regress)
-		run_regress(&r, o.regress);
-	for (uint64_t s = o.from; s <= o.to; s += GROUP)
-		run_group(&r, s, o.to - s < GROUP ? o.to : s + GROUP - 1);
-	if (!verbose)
-		run_twice(&r, o.from, o.to);
-	if (o.to - o.from + 1 >= WHOLE) {
-		check_coverage(&r);
-		tap(&r, table_check(), "5 MB take as long as they did");
-	}
-	double used = (double)(clock() - began) / CLOCKS_PER_SEC;
-	if (o.budget > 0)
-		tap(&r, used <= o.budget, "within the budget of time");
-	printf("1..%llu\n", (unsigned long long)r.tests);
-	printf("# %.1f s of processor time\n", used);
-	statistics(&r);
-	return r.bad != 0;
+	struct seeds r = { .program = "sim_udp",
+		.own = "",
+		.live = run_seed,
+		.whole = check_coverage,
+		.tell = statistics,
+		.verbose = &verbose };
+	return seeds_main(&r, argc, argv);
 }
