@@ -9,6 +9,7 @@
 #include "instance.h"
 
 #include "core/framing.h"
+#include "core/lanurl.h"
 #include "link/dial.h"
 #include "loop/resolve.h"
 
@@ -207,21 +208,26 @@ void cv_life_clear(struct culvert *c)
 	ev_timer_stop(c->loop.ev, &c->drain_limit);
 }
 
+static const char *plain(const struct cv_node *n, const char *url)
+{
+	return n->plain || cv_lanurl_iproxy(url) ? " plain=yes" : "";
+}
+
 static void say_ready(struct culvert *c)
 {
 	struct cv_node *n = &c->loop.node;
 	const char *name = c->control ? cv_control_name(c->control) : "-";
-	const char *plain = n->plain ? " plain=yes" : "";
 	for (unsigned i = 0; i < c->conf.listens; i++)
 		cv_log(n, CULVERT_INFO,
 			"msg=listening link=%s peers=%u%s node=%s",
-			c->conf.listen[i].text, c->conf.peers, plain, name);
+			c->conf.listen[i].text, c->conf.peers,
+			plain(n, c->conf.listen[i].text), name);
 	for (unsigned i = 0; i < c->conf.forwards; i++) {
 		const struct cv_conf_forward *f = &c->conf.forward[i];
 		cv_log(n, CULVERT_INFO,
 			"msg=forwarding from=%s to=%s via=%.*s%s node=%s",
 			f->from.text, *f->to.text ? f->to.text : "-",
-			cv_url_shown(f->via), f->via, plain, name);
+			cv_url_shown(f->via), f->via, plain(n, f->via), name);
 	}
 }
 

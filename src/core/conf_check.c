@@ -245,16 +245,22 @@ static bool is_foreign(const char *url)
 	return cv_framing_of(url) || cv_lanurl_iproxy(url);
 }
 
+/* one of iproxy version 1, or NULL */
+static const char *iproxy_url(const struct cv_conf *c)
+{
+	for (unsigned i = 0; i < c->listens; i++)
+		if (cv_lanurl_iproxy(c->listen[i].text))
+			return c->listen[i].text;
+	for (unsigned i = 0; i < c->forwards; i++)
+		if (cv_lanurl_iproxy(c->forward[i].via))
+			return c->forward[i].via;
+	return NULL;
+}
+
 /* who wants it says so: there is a better protocol for the same */
 static int check_iproxy_plain(const struct cv_conf *c, struct culvert_diag *d)
 {
-	const char *url = NULL;
-	for (unsigned i = 0; i < c->forwards; i++)
-		if (cv_lanurl_iproxy(c->forward[i].via))
-			url = c->forward[i].via;
-	for (unsigned i = 0; i < c->listens; i++)
-		if (cv_lanurl_iproxy(c->listen[i].text))
-			url = c->listen[i].text;
+	const char *url = iproxy_url(c);
 	if (!url || c->plain)
 		return 0;
 	return cv_conf_fail(d, CULVERT_EINVAL, 0,
@@ -307,10 +313,15 @@ static int check_no_keys(
 		    : 0;
 }
 
+static bool has_key(const struct cv_conf *c)
+{
+	return c->keyed || *c->priv_file.text;
+}
+
 /* keys, or Plain: one of the two, never by accident */
 static int check_keys(const struct cv_conf *c, struct culvert_diag *d)
 {
-	bool own = c->keyed || *c->priv_file.text;
+	bool own = has_key(c);
 	if (c->keyed && *c->priv_file.text)
 		return cv_conf_fail(d, CULVERT_EINVAL, c->priv_file.line,
 			"PrivateKey and PrivateKeyFile exclude each other");
@@ -360,8 +371,14 @@ int cv_conf_check(struct cv_conf *c, struct culvert_diag *d)
 		err = check_metrics(&c->metrics, d);
 	if (!err)
 		err = check_iproxy_plain(c, d);
-	if (err || !only_foreign(c, &url))
-		return err ? err : check_keys(c, d);
+	if (err)
+		return err;
+	if (!only_foreign(c, &url)) {
+		/* Plain is said of iproxy then, and of nothing else */
+		if (has_key(c) && iproxy_url(c))
+			c->plain = false;
+		return check_keys(c, d);
+	}
 	c->plain = true;
 	return check_no_keys(c, url, d);
 }

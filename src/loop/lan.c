@@ -338,10 +338,6 @@ static struct cv_lan *create(
 	l->loop = loop;
 	l->o = *o;
 	l->o.kinds |= 1 << CV_LAN_UNICAST;
-	if (!l->o.group4.family)
-		cv_addr_parse_ip(CV_LAN_GROUP4, &l->o.group4);
-	if (!l->o.group6.family)
-		cv_addr_parse_ip(CV_LAN_GROUP6, &l->o.group6);
 	cv_list_init(&l->users);
 	l->v4.io.fd = l->v6.io.fd = l->frames.io.fd = -1;
 	l->moves.moved = moved;
@@ -367,23 +363,57 @@ static struct cv_lan *find(struct cv_loop *loop, const struct cv_lan_options *o)
 	return NULL;
 }
 
-/* a port is the same for all its users: what one of them wants, all get */
-static void widen(struct cv_lan *l, unsigned kinds)
+/* a port has one group of each family, and one TTL */
+static bool agree(const struct cv_lan *l, const struct cv_lan_options *o)
 {
-	bool frames = kinds & FRAMES && !(l->o.kinds & FRAMES);
-	l->o.kinds |= kinds;
+	unsigned both = l->o.kinds & o->kinds;
+	bool m4 = both >> CV_LAN_MULTICAST4 & 1;
+	bool m6 = both >> CV_LAN_MULTICAST6 & 1;
+	bool any = o->kinds & (1 << CV_LAN_MULTICAST4 | 1 << CV_LAN_MULTICAST6);
+	return (!m4 || cv_addr_same_ip(&l->o.group4, &o->group4)) &&
+	       (!m6 || cv_addr_same_ip(&l->o.group6, &o->group6)) &&
+	       (!any || l->o.hops == o->hops);
+}
+
+/* a port is the same for all its users: what one of them wants, all get */
+static void widen(struct cv_lan *l, const struct cv_lan_options *o)
+{
+	bool frames = o->kinds & FRAMES && !(l->o.kinds & FRAMES);
+	if (!sends(l, CV_LAN_MULTICAST4))
+		l->o.group4 = o->group4;
+	if (!sends(l, CV_LAN_MULTICAST6))
+		l->o.group6 = o->group6;
+	l->o.kinds |= o->kinds;
 	if (frames)
 		hear_frames(l);
 	join(l);
 }
 
-struct cv_lan *cv_lan_open(struct cv_loop *loop, const struct cv_lan_options *o,
-	struct cv_lan_user *user, char why[CV_SOCK_WHY])
+static struct cv_lan_options complete(const struct cv_lan_options *o)
 {
+	struct cv_lan_options all = *o;
+	if (!o->group4.family)
+		cv_addr_parse_ip(CV_LAN_GROUP4, &all.group4);
+	if (!o->group6.family)
+		cv_addr_parse_ip(CV_LAN_GROUP6, &all.group6);
+	return all;
+}
+
+struct cv_lan *cv_lan_open(struct cv_loop *loop,
+	const struct cv_lan_options *asked, struct cv_lan_user *user,
+	char why[CV_SOCK_WHY])
+{
+	struct cv_lan_options all = complete(asked), *o = &all;
 	struct cv_lan *l = find(loop, o);
 	cv_list_init(&user->list);
+	if (l && !agree(l, o)) {
+		snprintf(why, CV_SOCK_WHY,
+			"the same port with another group or TTL is in use "
+			"here");
+		return NULL;
+	}
 	if (l) {
-		widen(l, o->kinds);
+		widen(l, o);
 		cv_list_append(&l->users, &user->list);
 		return l;
 	}

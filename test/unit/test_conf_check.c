@@ -454,6 +454,15 @@ static void test_what_iproxy_carries(void **state)
 		    "\n[Serve]\nTo = tcp://h:1\nListen = lan://\n"
 		    "Listen = iproxy+bcast://67@",
 		0, plain);
+	/* beside keys Plain is of iproxy alone */
+	take(NODE "Plain = yes\n[Peer]\nPublicKey = " KEY2
+		  "\n[Serve]\nTo = tcp://h:1\nListen = lan://\n"
+		  "Listen = iproxy+bcast://67@");
+	assert_false(conf.plain);
+	cv_conf_clear(&conf);
+	refuse(NODE "Plain = yes\n[Peer]\nPublicKey = " KEY2
+		    "\n[Serve]\nListen = lan://",
+		0, "Plain = yes goes without keys");
 	refuse("[Node]\nPlain = yes\n[Serve]\nListen = iproxy+bcast://67@", 4,
 		"add \"--to tcp://HOST:PORT\"");
 	refuse("[Node]\nPlain = yes\n[Serve]\nTo = udp://h:1\n"
