@@ -236,6 +236,8 @@ static void on_clock(struct ev_loop *ev, ev_timer *w, int events)
 		if (cv_ways_sweep(&l->ways, usable, l, now))
 			switched(l, true, now);
 	}
+	if (cv_ways_settle(&l->ways, now))
+		switched(l, true, now);
 	challenge(l, now);
 	arm(l, now);
 }

@@ -89,6 +89,18 @@ static void end_doubt(struct cv_ways *w)
 	w->doubt = 0;
 }
 
+/* the one in use is in doubt, and nothing came back by it since */
+static bool stale(const struct cv_ways *w)
+{
+	return w->doubt && w->used >= 0 && w->way[w->used].proven < w->doubt;
+}
+
+static void take(struct cv_ways *w, const struct cv_way *x)
+{
+	w->used = (int)(x - w->way);
+	w->switches++;
+}
+
 bool cv_ways_echoed(struct cv_ways *w, uint64_t token, cv_time now)
 {
 	struct cv_way *x = NULL;
@@ -100,17 +112,33 @@ bool cv_ways_echoed(struct cv_ways *w, uint64_t token, cv_time now)
 	x->tries = 0;
 	x->proven = now;
 	x->rtt = now - x->asked;
-	int i = (int)(x - w->way);
 	struct cv_way *used = w->used < 0 ? NULL : &w->way[w->used];
-	bool stale = w->doubt && used && used->proven < w->doubt;
-	if (used == x || !used || stale)
+	if (used == x) {
 		end_doubt(w);
-	if (used && used != x && !stale && !better(x, used))
 		return false;
-	if (used == x)
+	}
+	if (used && !better(x, used))
+		return cv_ways_settle(w, now);
+	if (!used || stale(w))
+		end_doubt(w);
+	take(w, x);
+	return true;
+}
+
+bool cv_ways_settle(struct cv_ways *w, cv_time now)
+{
+	struct cv_way *best = NULL;
+	if (!stale(w) || now < w->doubt + CV_WAYS_GRACE)
 		return false;
-	w->used = i;
-	w->switches++;
+	for (unsigned i = 0; i < w->n; i++) {
+		struct cv_way *x = &w->way[i];
+		if (x->proven >= w->doubt && (!best || better(x, best)))
+			best = x;
+	}
+	if (!best)
+		return false;
+	end_doubt(w);
+	take(w, best);
 	return true;
 }
 
@@ -159,6 +187,8 @@ static cv_time due_at(const struct cv_ways *w, const struct cv_way *x)
 	const struct cv_way *used = w->used < 0 ? NULL : &w->way[w->used];
 	bool all = !used || w->doubt;
 	cv_time gap = all ? CV_WAYS_DOUBT : CV_WAYS_SEARCH;
+	if (w->doubt && x->proven >= w->doubt)
+		return CV_NEVER;
 	if (!all && (x == used || !better(x, used)))
 		return CV_NEVER;
 	if (all && !x->tries)
@@ -188,8 +218,12 @@ void cv_ways_asked(struct cv_way *x, uint64_t token, cv_time now)
 cv_time cv_ways_deadline(const struct cv_ways *w)
 {
 	cv_time first = CV_NEVER;
-	for (unsigned i = 0; i < w->n; i++)
-		first = cv_earlier(first, due_at(w, &w->way[i]));
+	for (unsigned i = 0; i < w->n; i++) {
+		const struct cv_way *x = &w->way[i];
+		first = cv_earlier(first, due_at(w, x));
+		if (stale(w) && x->proven >= w->doubt)
+			first = cv_earlier(first, w->doubt + CV_WAYS_GRACE);
+	}
 	return first;
 }
 

@@ -10,8 +10,9 @@
  *
  * Ones that are better than that in use are challenged, after SEARCH and then
  * less and less often; all of them at once in doubt: when nothing comes back,
- * or when interfaces have changed.  A way in doubt stays in use until another
- * is proven.  No I/O and no clock here.
+ * or when interfaces have changed.  A way in doubt stays in use until a better
+ * one is proven, or a lesser one and it did not echo for GRACE.  No I/O and no
+ * clock here.
  */
 #ifndef CV_WAYS_H
 #define CV_WAYS_H
@@ -27,6 +28,8 @@ enum {
 #define CV_WAYS_DOUBT CV_MS(50)
 enum { CV_WAYS_TRIES = 6 };    /* ... so many times */
 #define CV_WAYS_OLD CV_SEC(60) /* unproven and unheard for so long */
+/* in doubt the way in use may echo so much later than a lesser one */
+#define CV_WAYS_GRACE CV_MS(20)
 
 struct cv_way {
 	struct cv_lan_way way;
@@ -60,6 +63,10 @@ void cv_ways_heard(struct cv_ways *, const struct cv_lan_way *, cv_time now);
  * Return: true if another way is in use now
  */
 bool cv_ways_echoed(struct cv_ways *, uint64_t token, cv_time now);
+
+/** cv_ways_settle() - GRACE may be over: the one in use was waited for in vain
+ * Return: true if another way is in use now */
+bool cv_ways_settle(struct cv_ways *, cv_time now);
 
 /** cv_ways_doubt() - nothing comes back, or interfaces have changed */
 void cv_ways_doubt(struct cv_ways *, cv_time now);

@@ -339,6 +339,51 @@ static void another_takes_over_in_doubt(void **state)
 	assert_true(prove(f, unicast("10.0.0.1")));
 }
 
+/* in doubt, and the first echo is of a lesser way */
+static uint64_t lesser_echoes(struct fix *f)
+{
+	add(f, broadcast(2));
+	add(f, broadcast(3));
+	prove(f, unicast("10.0.0.1"));
+	f->now += CV_SEC(1);
+	cv_ways_doubt(&f->w, f->now);
+	cv_ways_asked(cv_ways_due(&f->w, f->now), ++f->token, f->now);
+	uint64_t mine = f->token;
+	assert_int_equal(challenge(f), 2);
+	f->now += CV_MS(1);
+	assert_false(cv_ways_echoed(&f->w, f->token, f->now));
+	assert_int_equal(used(f), CV_LAN_UNICAST);
+	assert_true(f->w.doubt != 0);
+	assert_int_equal(cv_ways_deadline(&f->w), f->w.doubt + CV_WAYS_GRACE);
+	assert_int_equal(challenge(f), 0);
+	return mine;
+}
+
+static void a_lesser_one_waits_for_it(void **state)
+{
+	struct fix *f = *state;
+	uint64_t mine = lesser_echoes(f);
+	unsigned before = f->w.switches;
+	f->now += CV_MS(15);
+	assert_false(cv_ways_settle(&f->w, f->now));
+	assert_false(cv_ways_echoed(&f->w, mine, f->now));
+	assert_int_equal(f->w.doubt, 0);
+	f->now += CV_MS(15);
+	assert_false(cv_ways_settle(&f->w, f->now));
+	assert_int_equal(f->w.switches, before);
+}
+
+static void a_lesser_one_waits_no_longer(void **state)
+{
+	struct fix *f = *state;
+	lesser_echoes(f);
+	f->now = f->w.doubt + CV_WAYS_GRACE;
+	assert_true(cv_ways_settle(&f->w, f->now));
+	assert_int_equal(f->w.doubt, 0);
+	assert_int_equal(f->w.way[f->w.used].way.kind, CV_LAN_BROADCAST);
+	assert_false(cv_ways_settle(&f->w, f->now));
+}
+
 /* --- what is gone --- */
 
 static void ways_of_a_lost_interface_are_forgotten(void **state)
@@ -391,6 +436,8 @@ int main(void)
 		TEST(first_heard_begins_anew),
 		TEST(its_echo_ends_the_doubt),
 		TEST(another_takes_over_in_doubt),
+		TEST(a_lesser_one_waits_for_it),
+		TEST(a_lesser_one_waits_no_longer),
 		TEST(ways_of_a_lost_interface_are_forgotten),
 		TEST(old_ones_are_forgotten),
 	};
