@@ -40,6 +40,7 @@ PATHS = {
     "e": Path(15, 50, "--burst 2,5 --reorder 1,2", 0.02),
     "fair": Path(20, 50),
     "far": Path(50, 100),
+    "codel": Path(20, 50, "--codel 1"),
     "bare": None,
 }
 
@@ -213,6 +214,15 @@ class Lab:
         if p.poll() is not None:
             with open(log) as f:
                 raise Missing(f.read().strip())
+        self.path = p
+
+    def passed(self):
+        """what the path did from b to a by now: its counters by name"""
+        self.path.send_signal(signal.SIGINT)
+        self.path.wait()
+        with open(self.file("wan.log")) as f:
+            words = re.search(r"(?m)^ba (.*)$", f.read())[1].split()
+        return {k: int(n) for k, n in zip(words[::2], words[1::2])}
 
     def roam(self):
         """m with two uplinks, of which the first is used"""

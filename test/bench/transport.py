@@ -160,6 +160,19 @@ class Bench:
         self.figure("delay p95", "ms", got, ("<=", 15))
         self.figure("delay p50", "ms", middle)
 
+    def codel(self):
+        """a queue that drops early (RFC 8289): what ECN would spare"""
+        rate, lost = {}, {}
+        for kind in self.kinds(*KERNELS):
+            self.lab.up("codel")
+            c = carrier(self.lab, kind)
+            rate[kind] = self.lab.result(self.lab.load(
+                "a", "pull", c.to(), "-t", self.seconds(13)))["mbit"]
+            path = self.lab.passed()
+            lost[kind] = 100 * path["early"] / path["rx"]
+        self.figure("rate", "Mbit/s", rate)
+        self.figure("dropped early", "%", lost)
+
     # --- latency ---
 
     def rr(self, path):
@@ -288,6 +301,7 @@ def parts():
     every["fair-bbr"] = lambda b: b.fair("bbr", 0.35)
     every["fair-cubic"] = lambda b: b.fair("cubic", 0.25)
     every["queue"] = Bench.queue
+    every["codel"] = Bench.codel
     for x in "bcde":
         every[f"rr-{x}"] = lambda b, x=x: b.rr(x)
     every["rr-bulk-b"] = Bench.rr_bulk
