@@ -87,6 +87,7 @@ enum {
 #define CV_HELLO_WAIT_MAX CV_SEC(2)
 /* without an answer, beside three round trips, before keys are asked for */
 #define CV_DOUBT CV_MS(300)
+#define CV_SILENT CV_SEC(3) /* ... and before people are told */
 /* silence of a busy sender, beside half a round trip, before we ask */
 #define CV_NUDGE CV_MS(25)
 #define CV_INIT_INTERVAL CV_MS(20)   /* between initiations on one link */

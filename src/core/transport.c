@@ -81,7 +81,8 @@ void cv_transport_restart(struct cv_transport *t)
 	begin(t);
 	t->tell = t->ping = t->pad = t->copies = false;
 	t->probes = 0;
-	t->waiting = 0;
+	t->waiting = t->silent = 0;
+	t->said_silent = false;
 }
 
 /* what was learnt of a path is void on another */
@@ -269,10 +270,25 @@ static cv_time doubt_at(const struct cv_transport *t)
 	return t->waiting + CV_DOUBT + 3 * cv_rtt_smoothed(&t->rtt);
 }
 
+static void say(const struct cv_transport *t, enum culvert_log_level level,
+	const char *what, cv_time now)
+{
+	const struct cv_session *s = t->session;
+	cv_log(s->node, level, "msg=\"%s\" peer=%s silent_ms=%llu", what,
+		*s->name ? s->name : "-",
+		(unsigned long long)((now - t->silent) / 1000));
+}
+
 static void doubt(struct cv_transport *t, cv_time now)
 {
 	if (now < doubt_at(t))
 		return;
+	if (!t->silent)
+		t->silent = t->waiting;
+	if (!t->said_silent && now - t->silent >= CV_SILENT) {
+		t->said_silent = true;
+		say(t, CULVERT_WARN, "peer does not answer", now);
+	}
 	t->waiting = now;
 	cv_session_doubt(t->session, now);
 }
@@ -280,6 +296,10 @@ static void doubt(struct cv_transport *t, cv_time now)
 void cv_transport_heard(struct cv_transport *t, size_t len, cv_time now)
 {
 	t->waiting = 0;
+	if (t->said_silent)
+		say(t, CULVERT_INFO, "peer answers again", now);
+	t->silent = 0;
+	t->said_silent = false;
 	if (len < CV_NUDGE_BYTES)
 		return;
 	if (t->heard_n < CV_NUDGE_PACKETS)

@@ -65,6 +65,8 @@ struct cv_transport {
 	struct cv_pmtud pmtud;
 	cv_time waiting;  /* since when nothing has come in, though we ask; 0:
 			     something has */
+	cv_time silent;   /* the same, from its first doubt on */
+	bool said_silent; /* people know */
 	cv_time retry;    /* nothing left when something could: not before */
 	unsigned probes;  /* packets that may leave whatever the window says */
 	bool ping;        /* one of them must ask, even if it is empty */

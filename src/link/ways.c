@@ -86,7 +86,7 @@ static void end_doubt(struct cv_ways *w)
 		for (unsigned i = 0; i < w->n; i++)
 			if (w->way[i].tries > 1)
 				w->way[i].tries = 1;
-	w->doubt = 0;
+	w->doubt = w->settle = 0;
 }
 
 /* the one in use is in doubt, and nothing came back by it since */
@@ -99,6 +99,18 @@ static void take(struct cv_ways *w, const struct cv_way *x)
 {
 	w->used = (int)(x - w->way);
 	w->switches++;
+}
+
+/* a lesser one may have to do: those before it are asked once more, at once */
+static void last_call(struct cv_ways *w, const struct cv_way *x, cv_time now)
+{
+	if (w->settle)
+		return;
+	w->settle = now + CV_WAYS_GRACE;
+	for (unsigned i = 0; i < w->n; i++)
+		if (better(&w->way[i], x) &&
+			now - w->way[i].asked >= CV_WAYS_GRACE)
+			w->way[i].tries = 0;
 }
 
 bool cv_ways_echoed(struct cv_ways *w, uint64_t token, cv_time now)
@@ -117,8 +129,12 @@ bool cv_ways_echoed(struct cv_ways *w, uint64_t token, cv_time now)
 		end_doubt(w);
 		return false;
 	}
-	if (used && !better(x, used))
-		return cv_ways_settle(w, now);
+	if (stale(w) && better(used, x)) {
+		last_call(w, x, now);
+		return false;
+	}
+	if (used && !stale(w) && !better(x, used))
+		return false;
 	if (!used || stale(w))
 		end_doubt(w);
 	take(w, x);
@@ -128,14 +144,15 @@ bool cv_ways_echoed(struct cv_ways *w, uint64_t token, cv_time now)
 bool cv_ways_settle(struct cv_ways *w, cv_time now)
 {
 	struct cv_way *best = NULL;
-	if (!stale(w) || now < w->doubt + CV_WAYS_GRACE)
+	if (!w->settle || now < w->settle)
 		return false;
 	for (unsigned i = 0; i < w->n; i++) {
 		struct cv_way *x = &w->way[i];
 		if (x->proven >= w->doubt && (!best || better(x, best)))
 			best = x;
 	}
-	if (!best)
+	w->settle = 0;
+	if (!best) /* it is gone by now */
 		return false;
 	end_doubt(w);
 	take(w, best);
@@ -144,6 +161,8 @@ bool cv_ways_settle(struct cv_ways *w, cv_time now)
 
 void cv_ways_doubt(struct cv_ways *w, cv_time now)
 {
+	if (w->settle) /* it is about to end */
+		return;
 	w->doubt = now;
 	for (unsigned i = 0; i < w->n; i++)
 		w->way[i].tries = 0;
@@ -217,12 +236,10 @@ void cv_ways_asked(struct cv_way *x, uint64_t token, cv_time now)
 
 cv_time cv_ways_deadline(const struct cv_ways *w)
 {
-	cv_time first = CV_NEVER;
+	cv_time first = w->settle ? w->settle : CV_NEVER;
 	for (unsigned i = 0; i < w->n; i++) {
 		const struct cv_way *x = &w->way[i];
 		first = cv_earlier(first, due_at(w, x));
-		if (stale(w) && x->proven >= w->doubt)
-			first = cv_earlier(first, w->doubt + CV_WAYS_GRACE);
 	}
 	return first;
 }

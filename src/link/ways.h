@@ -11,8 +11,8 @@
  * Ones that are better than that in use are challenged, after SEARCH and then
  * less and less often; all of them at once in doubt: when nothing comes back,
  * or when interfaces have changed.  A way in doubt stays in use until a better
- * one is proven, or a lesser one and it did not echo for GRACE.  No I/O and no
- * clock here.
+ * one is proven, or a lesser one, and no better one within GRACE of that.  No
+ * I/O and no clock here.
  */
 #ifndef CV_WAYS_H
 #define CV_WAYS_H
@@ -28,7 +28,7 @@ enum {
 #define CV_WAYS_DOUBT CV_MS(50)
 enum { CV_WAYS_TRIES = 6 };    /* ... so many times */
 #define CV_WAYS_OLD CV_SEC(60) /* unproven and unheard for so long */
-/* in doubt the way in use may echo so much later than a lesser one */
+/* in doubt better ones may echo so much later than a lesser one */
 #define CV_WAYS_GRACE CV_MS(20)
 
 struct cv_way {
@@ -46,6 +46,7 @@ struct cv_ways {
 	unsigned n;
 	int used;          /* in use; -1: none proven */
 	cv_time doubt;     /* since then; 0: none */
+	cv_time settle;    /* when a lesser one takes over; 0: never */
 	unsigned switches; /* how often another was taken */
 };
 

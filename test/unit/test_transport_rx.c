@@ -335,6 +335,29 @@ static void test_persistent(void **state)
 	net_free(n);
 }
 
+/* people are told of a peer that does not answer, once, and when it does */
+static void test_silent(void **state)
+{
+	struct net *n = net_streams();
+	struct cv_end *e = open_stream(n);
+	struct mem *m = &n->p->side[A].mem;
+	(void)state;
+	net_run(n, n->p->now + CV_SEC(1));
+	unsigned before = m->lines;
+	n->fate = nothing;
+	streams_write(n->p, e, 1000);
+	net_run(n, n->p->now + CV_SEC(2));
+	assert_int_equal(m->lines, before);
+	net_run(n, n->p->now + CV_SEC(10));
+	assert_int_equal(m->lines, before + 1);
+	assert_non_null(strstr(m->line, "peer does not answer"));
+	n->fate = NULL;
+	net_run(n, n->p->now + CV_SEC(5));
+	assert_int_equal(m->lines, before + 2);
+	assert_non_null(strstr(m->line, "peer answers again"));
+	net_free(n);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -351,6 +374,7 @@ int main(void)
 		cmocka_unit_test(test_large_packets),
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_persistent),
+		cmocka_unit_test(test_silent),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -329,9 +329,14 @@ static void another_takes_over_in_doubt(void **state)
 	prove(f, unicast("10.0.0.1"));
 	f->now += CV_SEC(1);
 	cv_ways_doubt(&f->w, f->now);
-	assert_int_equal(run(f, CV_MS(300)) > 4, 1);
-	/* a worse one, but it is known to lead there */
-	assert_true(prove(f, broadcast(2)));
+	assert_int_equal(run(f, CV_MS(400)) > 4, 1);
+	/* a worse one, but it is known to lead there; that in use is asked
+	   once more */
+	assert_false(prove(f, broadcast(2)));
+	assert_ptr_equal(cv_ways_due(&f->w, f->now), cv_ways_best(&f->w));
+	assert_int_equal(challenge(f), 1);
+	f->now += CV_WAYS_GRACE;
+	assert_true(cv_ways_settle(&f->w, f->now));
 	assert_int_equal(used(f), CV_LAN_BROADCAST);
 	assert_int_equal(f->w.doubt, 0);
 	/* and the other one is looked for again, soon */
@@ -354,7 +359,7 @@ static uint64_t lesser_echoes(struct fix *f)
 	assert_false(cv_ways_echoed(&f->w, f->token, f->now));
 	assert_int_equal(used(f), CV_LAN_UNICAST);
 	assert_true(f->w.doubt != 0);
-	assert_int_equal(cv_ways_deadline(&f->w), f->w.doubt + CV_WAYS_GRACE);
+	assert_int_equal(cv_ways_deadline(&f->w), f->now + CV_WAYS_GRACE);
 	assert_int_equal(challenge(f), 0);
 	return mine;
 }
@@ -377,7 +382,9 @@ static void a_lesser_one_waits_no_longer(void **state)
 {
 	struct fix *f = *state;
 	lesser_echoes(f);
-	f->now = f->w.doubt + CV_WAYS_GRACE;
+	f->now += CV_WAYS_GRACE - 1;
+	cv_ways_doubt(&f->w, f->now);
+	assert_false(cv_ways_settle(&f->w, f->now++));
 	assert_true(cv_ways_settle(&f->w, f->now));
 	assert_int_equal(f->w.doubt, 0);
 	assert_int_equal(f->w.way[f->w.used].way.kind, CV_LAN_BROADCAST);
