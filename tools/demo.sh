@@ -37,6 +37,7 @@ cleanup() {
 
 # wait_for TEXT FILE - until the text stands in the file, at most 10 s
 wait_for() {
+	touch "$2" # who writes it may not have begun
 	timeout 10 tail -n +1 -f "$2" 2>/dev/null | grep -q -m 1 -- "$1" || {
 		echo "demo: \"$1\" did not come within 10 s; the log:" >&2
 		cat "$2" >&2
