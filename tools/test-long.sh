@@ -10,12 +10,13 @@ ninja -C "$build" test/sim/sim test/sim/sim_udp test/bench/udpblast test/bench/p
 "$build/test/sim/sim_udp" --seeds 10001-700000 --budget 1800
 python3 test/netns/68-matrix.py "$build/culvert"
 export CULVERT_LONG=1
-for test in netns/69-discover netns/70-lan-moves netns/78-iproxy interop/test_iproxy; do
+for test in netns/78-iproxy interop/test_iproxy; do
 	python3 test/$test.py "$build/culvert"
 done
 tools/fuzz.sh 600
 python3 test/bench/bench.py "$build/culvert" "$build/test/bench/udpblast" \
 	"$build/test/bench/prototype" "$build/test/bench/malloc_count.so"
 python3 test/bench/churn.py "$build/culvert" 1800
+python3 test/bench/lan.py "$build/culvert"
 python3 test/bench/transport.py "$build/culvert" "$build/test/bench/tload" \
 	"$build/test/bench/wan"

@@ -4,7 +4,9 @@
 #include "loop/sock.h"
 
 #include <ares.h>
+#include <net/if.h>
 #include <netdb.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/time.h>
@@ -170,6 +172,26 @@ static void on_later(struct ev_loop *ev, ev_timer *w, int events)
 	finish(q);
 }
 
+/* an address with the name or number of its zone (RFC 4007, section 11) */
+static bool zoned(struct cv_query *q, const char *host)
+{
+	const char *zone = strchr(host, '%');
+	char ip[CV_URL_HOST], *end;
+	if (!zone || zone - host >= (long)sizeof ip)
+		return false;
+	snprintf(ip, sizeof ip, "%.*s", (int)(zone - host), host);
+	if (cv_addr_parse_ip(ip, &q->addr[0]) ||
+		q->addr[0].family != CV_AF_INET6)
+		return false;
+	unsigned long index = strtoul(++zone, &end, 10);
+	if (!*zone || *end || index > UINT32_MAX)
+		index = if_nametoindex(zone);
+	q->addr[0].scope = (uint32_t)index;
+	q->n = index ? 1 : 0;
+	q->why = index ? NULL : "no such interface";
+	return true;
+}
+
 struct cv_query *cv_resolve(
 	struct cv_loop *l, const char *host, cv_resolved *answer, void *user)
 {
@@ -183,6 +205,10 @@ struct cv_query *cv_resolve(
 	q->later.data = q;
 	if (!cv_addr_parse_ip(host, &q->addr[0])) {
 		q->n = 1;
+		ev_timer_start(l->ev, &q->later);
+		return q;
+	}
+	if (zoned(q, host)) {
 		ev_timer_start(l->ev, &q->later);
 		return q;
 	}

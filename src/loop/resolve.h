@@ -12,7 +12,8 @@ typedef void cv_resolved(
 	void *user, const struct cv_addr *addr, unsigned n, const char *why);
 
 /**
- * cv_resolve() - Look a name up; a number answers itself
+ * cv_resolve() - Look a name up; a number answers itself, and so does one with
+ * a zone, such as fe80::1%eth0
  *
  * The answer always comes later, from the loop.  NULL: out of memory, or
  * CV_LOOKUPS names are being looked up already.

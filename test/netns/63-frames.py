@@ -54,11 +54,12 @@ with Scene("63", __doc__) as s:
     target = b.udp(LO, OUT)
     c = Client(a, b.v4, LINK)
 
-    def passes(c, data=b"ping"):
+    def passes(c, data=b"ping", at=None):
         """a datagram to the target, and the same back"""
+        at = at or target
         c.send(data)
-        equal(target.recv(), data, "to the target")
-        target.send(data, target.source)
+        equal(at.recv(), data, "to the target")
+        at.send(data, at.source)
         equal(c.recv(), data, "back")
 
     with s.check("it says that the port is open to everybody, and needs no "
@@ -239,42 +240,25 @@ with Scene("63", __doc__) as s:
 
     # --- limits ---
 
-    with s.check("a connection never idles out; one that never sent anything "
-                 "gives way at once, the one silent longest after a while, "
+    with s.check("a connection that never sent anything gives way at once, "
                  "whether there are too many in all or of one address"):
         nodes = [serve("--idle", "1", limit, "3", name=f"limited{n}",
-                       port=LINK + 2 + n) for n, limit in
-                 enumerate(("--max-flows", "--max-flows-per-source"))]
-        three = []
+                       port=LINK + 2 + n, to=url("udp", LO, OUT + 2))
+                 for n, limit in enumerate(("--max-flows",
+                                            "--max-flows-per-source"))]
+        theirs, three = b.udp(LO, OUT + 2), []
         for n, node in enumerate(nodes):
             mute, old, young = (Client(a, b.v4, LINK + 2 + n)
                                 for _ in range(3))
-            passes(old)
-            passes(young)
+            passes(old, at=theirs)
+            passes(young, at=theirs)
             fourth = Client(a, b.v4, LINK + 2 + n)
-            passes(fourth)
+            passes(fourth, at=theirs)
             equal(mute.ended(), "closed", "the one that never sent anything")
             three.append((old, young, fourth))
             full = Client(a, b.v4, LINK + 2 + n)
             equal(full.ended(), "closed")
             node.said("no room for another flow")
-        for n, (old, young, fourth) in enumerate(three):
-
-            def room():
-                """whether the newest one is taken, once another is old"""
-                d = Client(a, b.v4, LINK + 2 + n)
-                d.send(b"room?")
-                return d if target.recv(0.3) else d.close()
-
-            new = until(room, "one gives way", 15, 0.1)
-            equal(old.ended(), "closed", "the one silent longest")
-            passes(young)
-            passes(fourth)
-            old = fourth
-            for d in (old, young, new):
-                d.close()
-            nodes[n].kill()
-        target.drain()
 
     with s.check("few descriptors: one address gets three quarters of the "
                  "connections they allow, the others are turned away"):
@@ -468,6 +452,25 @@ To = {url("udp", LO, OUT)}
               [b"first", *(b"%d" % n for n in range(100)), None])
         equal(client.exit_code(), 0)
         peer.close()
+
+    with s.check("a connection never idles out; the one silent longest gives "
+                 "way after a while"):
+        for n, (old, young, fourth) in enumerate(three):
+
+            def room():
+                """whether the newest one is taken, once another is old"""
+                d = Client(a, b.v4, LINK + 2 + n)
+                d.send(b"room?")
+                return d if theirs.recv(0.3) else d.close()
+
+            new = until(room, "one gives way", 15, 0.1)
+            equal(old.ended(), "closed", "the one silent longest")
+            passes(young, at=theirs)
+            passes(fourth, at=theirs)
+            for d in (young, fourth, new):
+                d.close()
+            nodes[n].kill()
+        theirs.close()
 
     # --- culvert at both ends ---
 

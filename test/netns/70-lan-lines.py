@@ -4,27 +4,31 @@ address: lan://, bcast:// of an interface, mcast:// of an interface."""
 import json
 
 from lib import Scene, equal, true
-from lan import CULVERT, Get, Lan, Unprivileged, start, strict, web
+from lan import (CULVERT, TARGET, Get, Lan, Unprivileged, forward, security,
+                 serve, start, strict, web)
 
-LINKS = ("lan://67@", "bcast://67@eth0", "mcast://67@239.255.67.86%eth0")
+# what discover is told: "culvert discover -j" is a line of its own
+LINKS = {"lan://67@": [], "bcast://67@eth0": ["bcast://67@eth0"],
+         "mcast://67@239.255.67.86%eth0": ["mcast://67@239.255.67.86%eth0"]}
+SIX = "mcast://67@[ff12::e043:5654%eth0]"
 
 
 def found(ws, link):
     """what discover says of the box"""
-    r = ws.run(CULVERT, "discover", link, "-j", "--timeout", "1")
-    return [json.loads(x) for x in r.stdout.splitlines()]
+    r = ws.run(CULVERT, "discover", "-j", *link)
+    return [json.loads(x)["id"] for x in r.stdout.splitlines()]
 
 
 def session(s, who, link):
     """a page of 1 MB by a forward without privilege: how it went"""
     box = start(nas, "serve", link, "--key", s.key("s")[0], "--peer",
-                s.key("c")[1], "--allow", "tcp://127.0.0.1:8080",
-                "--discoverable", name="box" + link[:2])
+                s.key("c")[1], "--allow", TARGET, "--discoverable",
+                name="box" + link[:2])
     box.said("msg=listening")
-    servers = found(ws, link)
-    client = who.start(ws, "forward", "tcp://127.0.0.1:7777",
-                       "tcp://127.0.0.1:8080", "via", link, "--key",
-                       who.key("c"), "--peer", s.key("s")[1], name="ws" + link[:2])
+    servers = found(ws, LINKS[link])
+    client = who.start(ws, "forward", "tcp://127.0.0.1:7777", TARGET, "via",
+                       link, "--key", who.key("c"), "--peer", s.key("s")[1],
+                       name="ws" + link[:2])
     client.said("msg=forwarding")
     try:
         return servers, Get(ws).end()
@@ -44,6 +48,24 @@ with Scene("lanl", __doc__) as s:
         with s.check(f"{link} is found and carries a page"):
             servers, (got, first, took) = session(s, who, link)
             s.note(f"first byte {first:.3f} s, 1 MB {took:.3f} s")
-            equal([x["id"] for x in servers], [67])
+            equal(servers, [67])
             equal(got, checksum)
             true(first <= 1, f"the first byte came after {first} s")
+
+    for host in (nas, ws):
+        strict(host, 1)
+    with s.check(f"{SIX}, by IPv6 link-local"):
+        server, client = serve(nas, SIX), forward(ws, SIX).up()
+        equal(Get(ws).end()[0], checksum)
+        for n in (client, server):
+            n.kill()
+    with s.check("two clients on one machine: the second one asks from "
+                 "another port"):
+        server = serve(nas)
+        other = start(ws, "forward", "tcp://127.0.0.1:7778", TARGET, "via",
+                      "lan://67@", *security(s, "c2", "s"), name="other")
+        other.said("msg=forwarding")
+        client = forward(ws).up()
+        equal(Get(ws).end()[0], checksum)
+        for n in (other, client, server):
+            n.kill()

@@ -3,13 +3,14 @@
 """iproxy version 1: TCP connections by broadcast, to a box without an address"""
 import concurrent.futures
 import contextlib
+import hashlib
 import os
 import signal
 import socket
 import struct
 import time
 
-from lib import CULVERT, LO, Node, OUT, Scene, equal, true, until
+from lib import CULVERT, LO, Failed, Node, OUT, Scene, equal, true, until
 
 PORT, WEB, SID = 17238, 7777, 67
 LIST, HELLO, ALIVE, ACK, GONE = 8, 10, 4, 2, 3
@@ -71,6 +72,13 @@ def curl(path="disk"):
         return f.read()
 
 
+def upload(data):
+    path = os.path.join(s.dir, "up")
+    with open(path, "wb") as f:
+        f.write(data)
+    return path
+
+
 def comes():
     return a.run("curl", "-sSo", "/dev/null", f"http://{LO}:{WEB}/",
                  check=False).returncode == 0
@@ -125,6 +133,15 @@ class Held:
         self.all = [a.tcp(LO, WEB) for _ in range(count)]
         for c in self.all:
             c.sendall(b"x")
+
+    def live(self):
+        """each gets an answer: to what it said, a bad one"""
+        for n, c in enumerate(self.all):
+            c.sendall(b"\r\n\r\n")
+            try:
+                true(c.recv(100), "ended")
+            except TimeoutError:
+                raise Failed(f"no answer by connection {n}") from None
 
     def close(self):
         for c in self.all:
@@ -231,6 +248,7 @@ with Scene("79", __doc__) as s:
         u.sendto(packet(GONE, 99), (b.v4, PORT))
         for _ in range(3):
             until(comes, "the one place is used again")
+        held.live()
         held.close()
         until(comes, "there is room")
     with s.check("a client that was killed leaves nothing that is in the way"):
@@ -293,6 +311,13 @@ with Scene("79", __doc__) as s:
         after = sum(int(a.run("cat", "/sys/class/net/lan%d/statistics/"
                               "rx_bytes" % n).stdout) for n in (0, 1))
         ratio = (after - before) / (4 * len(DISK) * (1048 + 28 + 42) / 1048)
+        up = os.urandom(200000)
+        r = a.run("curl", "-sS", "--data-binary", "@" + upload(up),
+                  f"http://{LO}:{WEB}/disk")
+        equal(r.stdout, hashlib.sha256(up).hexdigest(), "what came up")
+        r = a.run(CULVERT, "discover", "-j", "--timeout", "1",
+                  "iproxy+lan://")
+        equal(r.stdout.count('"id":67'), 1, "listed")
         s.note(f"{ratio:.2f} times the bytes")
         true(ratio < 1.1, f"{ratio:.2f} times the bytes")
     with s.check("the interface in use is unplugged: the other one goes on"):

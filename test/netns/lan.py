@@ -9,9 +9,7 @@ port.
 import hashlib
 import os
 import re
-import socket
 import subprocess
-import threading
 import time
 
 from expect import Failed, equal, sh, until
@@ -80,15 +78,15 @@ def strict(host, rp, v6=True, devs=("eth0",)):
         host.sysctl(f"net.ipv6.conf.{dev}.disable_ipv6", int(not v6))
 
 
-def web(scene, host, size=1000000, port=8080):
-    """a web server on loopback with one page: its checksum"""
+def web(scene, host, size=1000000, port=8080, bind="127.0.0.1"):
+    """a web server, on loopback if need be, with one page: its checksum"""
     page = os.urandom(size)
     folder = os.path.join(scene.dir, f"web{port}")
     os.makedirs(folder, exist_ok=True)
     with open(os.path.join(folder, "page"), "wb") as f:
         f.write(page)
     p = Process(host, ["python3", "-m", "http.server", str(port), "--bind",
-                       "127.0.0.1"], "web", folder)
+                       bind], "web", folder)
     until(lambda: listens(host, port), "the web server listens", 10, 0.05)
     return p, hashlib.sha256(page).hexdigest()
 
@@ -100,7 +98,8 @@ def listens(host, port):
 class Get:
     """curl of a page, running; its exit code, checksum and times"""
 
-    def __init__(self, host, port=7777, name="page", rate=None):
+    def __init__(self, host, port=7777, name="page", rate=None,
+                 addr="127.0.0.1"):
         self.path = os.path.join(host.scene.dir, f"got{time.monotonic_ns()}")
         line = ["ip", "netns", "exec", host.ns, "curl", "-sS", "-m", "60",
                 "-o", self.path, "-w", "%{time_starttransfer} %{time_total}"]
@@ -108,7 +107,7 @@ class Get:
             line += ["--limit-rate", rate]
         self.began = time.monotonic()
         self.popen = subprocess.Popen(
-            [*line, f"http://127.0.0.1:{port}/{name}"], text=True,
+            [*line, f"http://{addr}:{port}/{name}"], text=True,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
     def size(self):
@@ -144,6 +143,9 @@ class Unprivileged:
     def key(self, name):
         return os.path.join(self.user.dir, name + ".key")
 
+    def security(self, own, peer):
+        return ["--key", self.key(own), "--peer", self.scene.key(peer)[1]]
+
     def start(self, host, *args, name):
         line = [*self.prefix, "culvert", *args, "--name",
                 self.scene.prefix + name]
@@ -173,64 +175,3 @@ def forward(host, url=URL, frm="tcp://127.0.0.1:7777", to=TARGET):
     return Node(host, ["forward", frm, to, "via", url,
                        *security(host.scene, "c", "s")], "client",
                 "msg=forwarding")
-
-
-class Feed:
-    """a service that sends at a steady rate, and its client at the other end
-    of a forward: what arrived when, and whether it is what was sent"""
-
-    def __init__(self, a, b, rate=2000000, local=7777, port=8080):
-        self.rate, self.sent, self.got = rate, 0, 0
-        self.stopped, self.error = threading.Event(), None
-        self.arrivals = []  # (time, bytes so far), at most one in 2 ms
-        self.sums = hashlib.sha256(), hashlib.sha256()
-        with b:
-            self.server = socket.create_server(("127.0.0.1", port))
-        with a:
-            self.client = socket.create_connection(("127.0.0.1", local), 5)
-        self.server.settimeout(5)
-        self.peer = self.server.accept()[0]
-        self.threads = [threading.Thread(target=f, daemon=True)
-                        for f in (self.send, self.receive)]
-        for t in self.threads:
-            t.start()
-
-    def send(self):
-        block, began = os.urandom(1 << 20), time.monotonic()
-        while not self.stopped.wait(0.005):
-            due = int((time.monotonic() - began) * self.rate) - self.sent
-            at = self.sent % (1 << 20)
-            n = self.peer.send(block[at:at + min(due, 1 << 16)]) if due else 0
-            self.sums[0].update(block[at:at + n])
-            self.sent += n
-        self.peer.shutdown(socket.SHUT_WR)
-
-    def receive(self):
-        self.client.settimeout(30)
-        try:
-            while data := self.client.recv(1 << 16):
-                self.sums[1].update(data)
-                self.got += len(data)
-                now = time.monotonic()
-                if not self.arrivals or now - self.arrivals[-1][0] > 0.002:
-                    self.arrivals.append((now, self.got))
-        except OSError as e:
-            self.error = e
-
-    def after(self, when, seconds=10.0):
-        """seconds from @when to the first bytes that came later"""
-        def first():
-            return [t for t, _ in list(self.arrivals) if t > when][:1]
-        return until(first, "the stream goes on", seconds, 0.005)[0] - when
-
-    def end(self):
-        """stop; every byte that was sent has come"""
-        self.stopped.set()
-        for t in self.threads:
-            t.join(20)
-        for s in (self.client, self.peer, self.server):
-            s.close()
-        if self.error:
-            raise Failed(f"the stream ended: {self.error}")
-        equal(self.got, self.sent, "bytes")
-        equal(self.sums[1].digest(), self.sums[0].digest(), "checksum")

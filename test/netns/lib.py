@@ -265,6 +265,17 @@ class Scene:
                     self.stop_nodes()
             if self.failures:
                 self.dump()
+        finally:
+            self.clear()
+        if kind is SystemExit:
+            return False
+        print(f"1..{self.count}")
+        print(f"# {time.monotonic() - self.began:.1f} s", flush=True)
+        sys.exit(1 if self.failures or not self.count else 0)
+
+    def clear(self):
+        """nothing of it is left"""
+        try:
             for w in self.workers:
                 w.close()
             for p in self.all:
@@ -276,11 +287,7 @@ class Scene:
                 os.close(h.fd)
             self.sweep()
             shutil.rmtree(self.dir, ignore_errors=True)
-        if kind is SystemExit:
-            return False
-        print(f"1..{self.count}")
-        print(f"# {time.monotonic() - self.began:.1f} s", flush=True)
-        sys.exit(1 if self.failures or not self.count else 0)
+            self.lock.close()
 
     def stop_nodes(self):
         """exit code 0, and no sanitizer, if there is one, has complained"""
