@@ -239,6 +239,7 @@ static void on_clock(struct ev_loop *ev, ev_timer *w, int events)
 	if (cv_ways_settle(&l->ways, now))
 		switched(l, true, now);
 	challenge(l, now);
+	bound(l);
 	arm(l, now);
 }
 
@@ -330,12 +331,30 @@ static void flush(struct cv_link *link, cv_time now)
 	}
 }
 
-/* by every way that may reach whoever sent the packet being worked off */
-static void reply(struct cv_lan_port *p, uint8_t *data, uint32_t len)
+/* what reaches everybody on the interface of that way, too */
+static unsigned add_everybody(const struct cv_lan_port *p,
+	const struct cv_lan_way *at, struct cv_lan_way way[ANSWERS], unsigned n)
+{
+	struct cv_lan_way cast[CV_WAYS_CASTS];
+	unsigned kinds = 1 << CV_LAN_BROADCAST | 1 << CV_LAN_FRAMECAST;
+	unsigned all =
+		cv_lan_casts(p->lan, kinds, at->addr.port, cast, CV_WAYS_CASTS);
+	for (unsigned i = 0; i < all && n < ANSWERS; i++)
+		if (cast[i].ifindex == at->ifindex)
+			way[n++] = cast[i];
+	return n;
+}
+
+/* by every way that may reach whoever sent the packet being worked off; @first:
+   nothing has been said to it, and what goes to a station alone may not pass */
+static void reply(
+	struct cv_lan_port *p, uint8_t *data, uint32_t len, bool first)
 {
 	struct cv_lan_way way[ANSWERS];
 	unsigned n = cv_lan_answers(p->lan, &p->at, way, ANSWERS);
 	int e = ENETUNREACH;
+	if (first && p->at.kind == CV_LAN_FRAME)
+		n = add_everybody(p, &p->at, way, n);
 	for (unsigned i = 0; i < n; i++) {
 		struct cv_frame f = { .data = data, .len = len, .seg = len };
 		if (!cv_lan_send(p->lan, &way[i], &f))
@@ -354,7 +373,7 @@ static void answer(struct cv_link *link, cv_time now)
 	cv_node_output(node, link, &got, CV_OUT_BYTES, now);
 	for (struct cv_buf *b; (b = cv_bufq_pop(&got));) {
 		cv_again_keep(&p->again, cv_buf_data(b), b->len, now);
-		reply(p, cv_buf_data(b), b->len);
+		reply(p, cv_buf_data(b), b->len, true);
 		cv_buf_free(&node->pool, b);
 	}
 	cv_list_del(&link->dirty);
@@ -493,7 +512,7 @@ static void handshake(struct cv_lan_port *p, uint8_t *data, uint32_t len)
 	uint8_t said[CV_AGAIN_SIZE];
 	uint32_t n = cv_again_find(&p->again, data, len, said, cv_now());
 	if (n) {
-		reply(p, said, n);
+		reply(p, said, n, false);
 		return;
 	}
 	cv_again_begin(&p->again, data, len);

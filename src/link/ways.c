@@ -193,7 +193,8 @@ const struct cv_way *cv_ways_best(const struct cv_ways *w)
 		return &w->way[w->used];
 	for (unsigned i = 0; i < w->n; i++) {
 		const struct cv_way *x = &w->way[i];
-		if (x->heard && !cv_ways_flooding(x) &&
+		if (x->heard && x->tries <= CV_WAYS_PRESUMED &&
+			!cv_ways_flooding(x) &&
 			(!best || x->heard > best->heard))
 			best = x;
 	}

@@ -6,7 +6,8 @@
  * the peer echoed a challenge that was sent by it.  The best proven one is
  * used, by its kind: to one station before to everybody, with an address before
  * by frames.  As long as none is proven, those that were heard are presumed to
- * be good, else everything that leads to everybody is tried at once.
+ * be good, until challenges by them were in vain; else everything that leads to
+ * everybody is tried at once.
  *
  * Ones that are better than that in use are challenged, after SEARCH and then
  * less and less often; all of them at once in doubt: when nothing comes back,
@@ -26,7 +27,10 @@ enum {
 
 #define CV_WAYS_SEARCH CV_SEC(1) /* both double with each try ... */
 #define CV_WAYS_DOUBT CV_MS(50)
-enum { CV_WAYS_TRIES = 6 };    /* ... so many times */
+enum {
+	CV_WAYS_TRIES = 6,   /* ... so many times */
+	CV_WAYS_PRESUMED = 1 /* after more in vain what was heard is no way */
+};
 #define CV_WAYS_OLD CV_SEC(60) /* unproven and unheard for so long */
 /* in doubt better ones may echo so much later than a lesser one */
 #define CV_WAYS_GRACE CV_MS(20)

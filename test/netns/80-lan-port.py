@@ -5,7 +5,7 @@ version 1 beside them, to a box without any address"""
 import json
 
 from lib import CULVERT, Scene, equal, true
-from lan import Get, Lan, start, web
+from lan import Get, Lan, start, strict, web
 
 LINKS = (("lan://67@", "iproxy+bcast://67@"),
          ("bcast://67@eth0", "iproxy+mcast://67@239.255.67.86%eth0"),
@@ -66,6 +66,19 @@ with Scene("80p", __doc__) as s:
                if "msg=listening" in line], [0, 1])
         shown = nas.run(CULVERT, "show", s.prefix + "box").stdout
         true("plain: nothing" not in shown, shown)
+        box.kill()
+    with s.check("frames to a station do not pass: everybody is spoken to"):
+        for host in (nas, ws):
+            strict(host, 0, v6=False)
+        lan.bridge.nft("add table bridge t; add chain bridge t f { type filter "
+                       "hook forward priority 0; }; add rule bridge t f "
+                       "ether daddr != ff:ff:ff:ff:ff:ff drop")
+        box = serve("lan://67@", "iproxy+bcast://67@")
+        client = forward("lan://67@", SESSION, SERVICE, "--key", s.key("c")[0],
+                         "--peer", s.key("s")[1])
+        equal(Get(ws, SESSION).end()[0], checksum)
+        true("way=broadcast" in client.log(), client.log())
+        client.kill()
         box.kill()
     with s.check("another group on the same port is refused in words"):
         r = nas.run(CULVERT, "serve", "mcast://67@239.1.1.1",

@@ -209,6 +209,13 @@ static void what_was_heard_is_presumed_good(void **state)
 	f->now += CV_MS(1);
 	heard(f, unicast("10.0.0.1"));
 	assert_int_equal(cv_ways_best(&f->w)->way.addr.ip[3], 1);
+	/* until it was asked in vain, however often it is heard */
+	run(f, CV_WAYS_DOUBT);
+	assert_non_null(cv_ways_best(&f->w));
+	run(f, 2 * CV_WAYS_DOUBT);
+	assert_null(cv_ways_best(&f->w));
+	heard(f, unicast("10.0.0.1"));
+	assert_null(cv_ways_best(&f->w));
 }
 
 static void the_best_that_is_proven_is_used(void **state)
