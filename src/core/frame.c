@@ -105,6 +105,20 @@ static bool get_dgram(uint8_t **p, uint8_t *end, struct cv_frame *f)
 	return seg ? f->len > 0 : f->len == 0;
 }
 
+/* each number bounds the next: nothing can overflow */
+static bool get_part(uint8_t **p, uint8_t *end, struct cv_frame *f)
+{
+	uint64_t whole;
+	if (!cv_varint_get(p, end, &f->flow) ||
+		!cv_varint_get(p, end, &f->taken) ||
+		!cv_varint_get(p, end, &whole) || whole > CV_DGRAM_MAX ||
+		!cv_varint_get(p, end, &f->value) || f->value >= whole ||
+		!get_data(p, end, f))
+		return false;
+	f->seg = (uint32_t)whole;
+	return f->len && f->len <= whole - f->value;
+}
+
 static bool get_fixed(uint8_t **p, const uint8_t *end, size_t n, uint64_t *v)
 {
 	if ((size_t)(end - *p) < n)
@@ -176,6 +190,8 @@ static bool get_body(uint8_t **p, uint8_t *end, struct cv_frame *f)
 		       cv_varint_get(p, end, &f->value);
 	case CV_FRAME_DGRAM:
 		return get_dgram(p, end, f);
+	case CV_FRAME_PART:
+		return get_part(p, end, f);
 	case CV_FRAME_ACK:
 		return get_ack(p, end, f);
 	case CV_FRAME_STREAM:
@@ -244,6 +260,18 @@ size_t cv_frame_put_stream(uint8_t *p, const struct cv_frame *f, bool last)
 	if (!last)
 		n += cv_varint_put(p + n, f->len);
 	return n;
+}
+
+size_t cv_frame_put_part(uint8_t *p, const struct cv_frame *f)
+{
+	size_t n = 1;
+	p[0] = CV_FRAME_PART;
+	n += cv_varint_put(p + n, f->flow);
+	n += cv_varint_put(p + n, f->taken);
+	cv_varint_put4(p + n, f->seg);
+	cv_varint_put4(p + n + 4, (uint32_t)f->value);
+	cv_varint_put4(p + n + 8, f->len);
+	return n + 12;
 }
 
 size_t cv_frame_put_open(uint8_t *p, const struct cv_frame *f)

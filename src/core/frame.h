@@ -21,6 +21,7 @@ enum cv_frame_type {
 	CV_FRAME_SESSION_WINDOW = 0x0c,
 	CV_FRAME_ACK = 0x0d,
 	CV_FRAME_DGRAM = 0x10,
+	CV_FRAME_PART = 0x11,   /* of a datagram larger than a packet */
 	CV_FRAME_STREAM = 0x14, /* with these bits: */
 	CV_STREAM_FIN = 1,      /* the stream ends with it */
 	CV_STREAM_LEN = 2,      /* a length is given: others may follow */
@@ -56,14 +57,16 @@ struct cv_frame {
 	uint8_t kind;   /* OPEN: enum cv_kind */
 	bool fin;       /* STREAM; its type has no bits set any more */
 	uint32_t time;  /* TIME: sender's clock, µs, modulo 2^32 */
-	uint64_t flow;  /* OPEN, OPENED, RESET, DGRAM, STREAM, WINDOW */
+	uint64_t flow;  /* OPEN, OPENED, RESET, DGRAM, PART, STREAM, WINDOW */
 	uint64_t value; /* PING, PONG, CHALLENGE, ECHO: opaque; RESET,
-			   CLOSE: code; LINK: number; STREAM: offset;
+			   CLOSE: code; LINK: number; STREAM, PART:
+			   offset;
 			   WINDOW, SESSION_WINDOW: bytes */
-	uint64_t taken; /* WINDOW: bytes used up */
-	uint32_t seg;   /* DGRAM: size of each datagram but the last */
-	uint32_t len;   /* OPEN, DGRAM, STREAM, ACK: bytes of data */
-	uint8_t *data;  /* OPEN: target; DGRAM, STREAM: payload; ACK: what
+	uint64_t taken; /* WINDOW: bytes used up; PART: the datagram's number */
+	uint32_t seg;   /* DGRAM: size of each datagram but the last; PART: of
+			   the whole one */
+	uint32_t len;   /* OPEN, DGRAM, PART, STREAM, ACK: bytes of data */
+	uint8_t *data;  /* OPEN: target; DGRAM, PART, STREAM: payload; ACK: what
 			   follows the type */
 };
 
@@ -72,6 +75,9 @@ enum {
 	CV_FRAME_SHORT = 26, /* room for any frame that carries no data */
 	/* type, flow, segment size, length in the four-byte form */
 	CV_DGRAM_HEAD = 1 + 8 + 4 + 4,
+	/* type, flow, number, and three lengths in the four-byte form */
+	CV_PART_FIXED = 1 + 4 + 4 + 4,
+	CV_PART_HEAD = 8 + 8 + CV_PART_FIXED,
 	CV_OPEN_HEAD = 1 + 8 + 1 + 4,   /* type, flow, kind, length */
 	CV_STREAM_HEAD = 1 + 8 + 8 + 4, /* type, flow, offset, length */
 };
@@ -111,6 +117,13 @@ size_t cv_frame_put(uint8_t *p, const struct cv_frame *f);
  * @last:	nothing follows them in the packet: no length is written
  */
 size_t cv_frame_put_stream(uint8_t *p, const struct cv_frame *f, bool last);
+
+/**
+ * cv_frame_put_part() - Encode the head of a PART frame; @f->len bytes follow
+ * it.  Heads of one datagram are equally long
+ * @p:		room for CV_PART_HEAD bytes
+ */
+size_t cv_frame_put_part(uint8_t *p, const struct cv_frame *f);
 
 /** cv_varint_size() - bytes that cv_varint_put() writes */
 static inline size_t cv_varint_size(uint64_t v)

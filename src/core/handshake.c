@@ -21,6 +21,7 @@ static struct cv_hello our_hello(const struct cv_session *s, cv_time now)
 		.max_age = (uint32_t)node->max_age,
 		.stamp = node->env.wall + now,
 		.instance = node->instance + s->forgotten,
+		.largest = CV_DGRAM_MAX,
 	};
 }
 

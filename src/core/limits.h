@@ -60,6 +60,14 @@ enum {
 	CV_PACKET_PARTS = 64,       /* things in a packet to be sent again */
 	CV_OPENED_RANGES = 256,     /* what a peer opened, as ranges */
 
+	/* datagrams larger than a packet */
+	CV_PARTS_DGRAMS = 32, /* of a session, being put together */
+	CV_PARTS_PIECES = 64, /* of one, that do not touch */
+	CV_PARTS_WINDOW =
+		1024,         /* numbers of which is known that they are over */
+	CV_PART_SPARE = 64,   /* bytes that one takes beyond its share */
+	CV_PART_LEAST = 1000, /* bytes of a part that are never too few */
+
 	/* what one packet or one turn of the loop may ask for, so that one
 	   peer's flood is not everybody's stall */
 	CV_PACKET_DGRAMS = 1024,  /* datagrams in a packet */
@@ -110,11 +118,15 @@ enum {
 #define CV_FIRST_PACKET CV_SEC(5) /* a stranger's time to say something */
 
 /* lateness */
-#define CV_MAX_AGE CV_MS(50)      /* default; --max-age */
-#define CV_LATE_FACTOR 10         /* far end drops what took longer, × age */
-#define CV_LATE_RUN CV_SEC(2)     /* all late for this long: a slower path */
-#define CV_HOLD_AGE CV_SEC(1)     /* while the session is being set up */
-#define CV_CHUNK_SPAN CV_MS(1)    /* arrival times in one chunk */
+#define CV_MAX_AGE CV_MS(50)   /* default; --max-age */
+#define CV_LATE_FACTOR 10      /* far end drops what took longer, × age */
+#define CV_LATE_RUN CV_SEC(2)  /* all late for this long: a slower path */
+#define CV_HOLD_AGE CV_SEC(1)  /* while the session is being set up */
+#define CV_CHUNK_SPAN CV_MS(1) /* arrival times in one chunk */
+#define CV_PARTS_AGE CV_SEC(1) /* until a datagram in parts is given up */
+#define CV_PARTS_SEND                                                          \
+	CV_MS(500)                /* ... what was begun is sent for this long  \
+				   */
 #define CV_SKEW_WINDOW CV_SEC(60) /* clock offset: minimum over this long */
 
 /* flows and links */

@@ -291,6 +291,7 @@ void cv_node_input_done(struct cv_node *n)
 		e->ops->flush(e);
 	}
 	cv_bufq_clear(&n->spent, &n->pool);
+	cv_bufq_clear(&n->wholes, &n->pool);
 }
 
 void cv_node_output(struct cv_node *n, struct cv_link *link,

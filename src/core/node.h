@@ -19,6 +19,7 @@ struct cv_node {
 	struct cv_list sessions, links, dirty_links, dirty_edges;
 	struct cv_list hungry;  /* waiters whose stream had no memory */
 	struct cv_bufq spent;   /* received bytes that edges still write from */
+	struct cv_bufq wholes;  /* the same of datagrams that came in parts */
 	struct cv_list resumed; /* waiters whose session takes more */
 	struct cv_list orphans; /* flows to be closed, a few in each tick */
 	size_t nsessions;

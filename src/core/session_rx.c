@@ -141,7 +141,7 @@ static void on_opened(
 		edge->ops->opened(edge, &flow->end[0]);
 }
 
-static void on_dgram(
+static int on_dgram(
 	struct cv_session *s, struct cv_frame *f, bool late, cv_time now)
 {
 	struct cv_node *node = s->node;
@@ -152,17 +152,63 @@ static void on_dgram(
 	if (!flow) {
 		cv_session_drop(s, CV_DROP_UNKNOWN_FLOW, n);
 		reset(s, id, CV_RESET_UNKNOWN, now);
-		return;
+		return 0;
 	}
+	if (flow->kind == CV_KIND_STREAM)
+		return CULVERT_EPROTO;
 	if (late) {
 		cv_session_drop(s, CV_DROP_LATE, n);
-		return;
+		return 0;
 	}
 	s->stats.rx_dgrams += n;
 	s->stats.rx_dgram_bytes += f->len;
 	node->stats.rx_dgrams += n;
 	node->stats.rx_dgram_bytes += f->len;
 	cv_flow_send(node, cv_flow_end_in(flow, s), f, now);
+	return 0;
+}
+
+/* a datagram that was put together: valid until edges have written it */
+static uint8_t *keep(struct cv_node *node, struct cv_buf *b)
+{
+	struct cv_bufq *q = &node->wholes;
+	if (!q->tail || cv_buf_room(q->tail) < b->len) {
+		cv_bufq_push(q, b);
+		return cv_buf_data(b);
+	}
+	uint8_t *at = cv_buf_end(q->tail);
+	memcpy(at, cv_buf_data(b), b->len);
+	cv_bufq_grew(q, q->tail, b->len);
+	cv_buf_free(&node->pool, b);
+	return at;
+}
+
+static int on_part(struct cv_path *p, const struct cv_frame *f, cv_time now)
+{
+	struct cv_session *s = p->link->session;
+	struct cv_transport *t = s->transport;
+	struct cv_frame all = { .type = CV_FRAME_DGRAM, .flow = f->flow };
+	struct cv_buf *b = NULL;
+	if (!cv_path_datagram(p) || !t)
+		return CULVERT_EPROTO;
+	bool begins = cv_parts_begins(&t->whole, f->taken);
+	if (begins && !cv_flow_find_id(&s->node->flows, s, f->flow ^ 1)) {
+		cv_parts_skip(&t->whole, f->taken);
+		return on_dgram(s, &all, false, now);
+	}
+	int r = cv_parts_add(&t->whole, &s->node->pool, f, now, &b);
+	cv_transport_count_lost(t);
+	if (r == CULVERT_ENOMEM)
+		cv_session_drop(s, CV_DROP_NO_BUFFER, 1);
+	if (begins && t->whole.q.count == 1)
+		cv_transport_schedule(t, now);
+	if (r == CULVERT_EPROTO)
+		return r;
+	if (r <= 0)
+		return 0;
+	all.seg = all.len = b->len;
+	all.data = keep(s->node, b);
+	return on_dgram(s, &all, false, now);
 }
 
 /* 0, CULVERT_EPROTO, or another error: it could not be kept */
@@ -328,14 +374,14 @@ struct frames {
 	bool lost; /* something could not be kept: it is to be sent again */
 };
 
-static void take_dgrams(struct frames *w, struct cv_frame *f, cv_time now)
+static int take_dgrams(struct frames *w, struct cv_frame *f, cv_time now)
 {
 	struct cv_session *s = w->path->link->session;
 	w->dgrams += cv_frame_count(f);
-	if (w->dgrams > CV_PACKET_DGRAMS)
-		cv_session_drop(s, CV_DROP_FLOOD, cv_frame_count(f));
-	else
-		on_dgram(s, f, w->late, now);
+	if (w->dgrams <= CV_PACKET_DGRAMS)
+		return on_dgram(s, f, w->late, now);
+	cv_session_drop(s, CV_DROP_FLOOD, cv_frame_count(f));
+	return 0;
 }
 
 static int take_frame(struct frames *w, struct cv_frame *f, cv_time now)
@@ -343,9 +389,11 @@ static int take_frame(struct frames *w, struct cv_frame *f, cv_time now)
 	struct cv_session *s = w->path->link->session;
 	int r = 0;
 	if (f->type == CV_FRAME_DGRAM) {
-		take_dgrams(w, f, now);
+		r = take_dgrams(w, f, now);
 	} else if (too_many(f, &w->opens, &w->controls)) {
 		r = CULVERT_EPROTO;
+	} else if (f->type == CV_FRAME_PART) {
+		r = on_part(w->path, f, now);
 	} else if (f->type == CV_FRAME_STREAM) {
 		r = on_stream(s, f, now);
 		w->lost |= r < 0;

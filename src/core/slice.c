@@ -3,10 +3,21 @@
 
 #include <string.h>
 
+/* what was begun is not finished: another one is not taken for it */
+static void abandon(struct cv_slice *s)
+{
+	s->number += s->cut != 0;
+	s->cut = 0;
+}
+
 void cv_slice_clear(struct cv_slice *s, struct cv_pool *pool)
 {
 	cv_buf_free(pool, s->buf);
-	*s = (struct cv_slice){ .opens = s->opens };
+	cv_buf_free(pool, s->lead);
+	s->buf = s->lead = NULL;
+	s->p = s->end = NULL;
+	s->open.type = s->train.type = 0;
+	abandon(s);
 }
 
 bool cv_slice_pending(const struct cv_slice *s)
@@ -14,12 +25,20 @@ bool cv_slice_pending(const struct cv_slice *s)
 	return s->train.type != 0 || s->p < s->end;
 }
 
-void cv_slice_begin(struct cv_slice *s, struct cv_buf *chunk)
+void cv_slice_begin(
+	struct cv_slice *s, struct cv_pool *pool, struct cv_buf *chunk)
 {
-	*s = (struct cv_slice){ .buf = chunk,
-		.p = cv_buf_data(chunk),
-		.end = cv_buf_end(chunk),
-		.opens = s->opens };
+	struct cv_buf *lead = s->open.type && !s->buf->dgrams ? s->buf : NULL;
+	struct cv_frame open = s->open;
+	if (lead)
+		s->buf = NULL;
+	cv_slice_clear(s, pool);
+	s->lead = lead;
+	if (lead)
+		s->open = open;
+	s->buf = chunk;
+	s->p = cv_buf_data(chunk);
+	s->end = cv_buf_end(chunk);
 }
 
 /* the next train of the chunk; what is written there is our own */
@@ -64,6 +83,17 @@ static size_t put_open(struct cv_slice *s, uint8_t *p, size_t room)
 	return n;
 }
 
+/* the first datagram of the train is not there any more */
+static void step(struct cv_frame *f, uint32_t size)
+{
+	f->data += size;
+	f->len -= size;
+	if (!f->len)
+		f->type = 0;
+	else if (f->len < f->seg)
+		f->seg = f->len;
+}
+
 static size_t put_train(struct cv_slice *s, uint8_t *p, size_t room)
 {
 	struct cv_frame *f = &s->train;
@@ -76,13 +106,58 @@ static size_t put_train(struct cv_slice *s, uint8_t *p, size_t room)
 	at += cv_varint_put(p + at, n < f->seg ? n : f->seg);
 	at += cv_varint_put(p + at, n);
 	memcpy(p + at, f->data, n);
-	f->data += n;
-	f->len -= n;
-	if (!f->len)
-		f->type = 0;
-	else if (f->len < f->seg)
-		f->seg = f->len;
+	step(f, n);
 	return at + n;
+}
+
+/*
+ * Parts of equal size, about: one takes the place of an ACK that an earlier
+ * packet of the train had, so that packets stay equally long.
+ * @most: in an empty packet; returns 0 if an emptier one is needed
+ */
+static uint32_t part_size(uint32_t left, size_t most, size_t room)
+{
+	size_t parts = (left + most - 1) / most;
+	size_t n = (left + parts - 1) / parts;
+	if (room + n / 8 < n && room < CV_PART_LEAST)
+		return 0;
+	if (room < n + CV_PART_SPARE)
+		n = room;
+	return n < left ? (uint32_t)n : left;
+}
+
+/* the next part of the train's first datagram; 0: no room */
+static size_t put_part(
+	struct cv_slice *s, uint8_t *p, size_t room, size_t whole)
+{
+	struct cv_frame *f = &s->train;
+	size_t open = open_size(s), n = 0;
+	size_t head = open + cv_varint_size(f->flow) +
+		      cv_varint_size(s->number) + CV_PART_FIXED;
+	struct cv_frame part = { .flow = f->flow,
+		.taken = s->number,
+		.value = s->cut,
+		.seg = f->len < f->seg ? f->len : f->seg };
+	part.len = room <= head ? 0
+				: part_size(part.seg - s->cut, whole - head,
+					  room - head);
+	if (!part.len)
+		return 0;
+	if (open)
+		n += cv_frame_put_open(p, &s->open);
+	n += cv_frame_put_part(p + n, &part);
+	memcpy(p + n, f->data + s->cut, part.len);
+	if (!s->cut)
+		s->begun = s->now;
+	s->opens += open != 0;
+	s->part = true;
+	s->cut += part.len;
+	if (s->cut == part.seg) {
+		s->cut = 0;
+		s->number++;
+		step(f, part.seg);
+	}
+	return n + part.len;
 }
 
 /* the last datagram of a train may be smaller, and fit */
@@ -106,12 +181,16 @@ size_t cv_slice_put(struct cv_slice *s, uint8_t *p, size_t room, size_t whole,
 	while (next(s)) {
 		size_t need = CV_DGRAM_HEAD + s->train.seg;
 		size_t open = open_size(s);
-		if (need > whole) {
+		bool large = need > whole || s->cut;
+		if (large && s->train.seg > s->most) {
 			*big += drop_large(&s->train);
+			abandon(s);
 			continue;
 		}
-		if (open && s->opens >= CV_PACKET_OPENS)
+		if ((open && s->opens >= CV_PACKET_OPENS) || (large && s->part))
 			break;
+		if (large)
+			return n + put_part(s, p + n, room - n, whole);
 		if (open && open + need > whole && !n)
 			return put_open(s, p, room);
 		if (n + open + need > room)

@@ -24,6 +24,7 @@ static const char *const name[] = {
 	[CV_DROP_FLOOD] = "flood",
 	[CV_DROP_LATE] = "late",
 	[CV_DROP_UNKNOWN_FLOW] = "unknown_flow",
+	[CV_DROP_INCOMPLETE] = "incomplete",
 	[CV_DROP_UNREACHABLE] = "unreachable",
 	[CV_DROP_TOO_BIG] = "too_big",
 	[CV_DROP_SOCKET_FULL] = "socket_full",

@@ -29,6 +29,7 @@ enum cv_drop {
 	/* datagrams from a peer */
 	CV_DROP_LATE,         /* the network took too long */
 	CV_DROP_UNKNOWN_FLOW, /* not open here */
+	CV_DROP_INCOMPLETE,   /* a part of it is missing */
 	/* datagrams at an edge */
 	CV_DROP_UNREACHABLE, /* ICMP: nobody there */
 	CV_DROP_TOO_BIG,     /* larger than the path takes */

@@ -24,6 +24,13 @@ void cv_transport_drop_slice(struct cv_transport *t, enum cv_drop why)
 	cv_slice_clear(&t->slice, &t->session->node->pool);
 }
 
+void cv_transport_count_lost(struct cv_transport *t)
+{
+	if (t->whole.lost)
+		cv_session_drop(t->session, CV_DROP_INCOMPLETE, t->whole.lost);
+	t->whole.lost = 0;
+}
+
 /* two that know nothing of each other */
 static void begin(struct cv_transport *t)
 {
@@ -43,6 +50,16 @@ static void forget(struct cv_transport *t)
 	cv_acks_clear(&t->acks);
 	cv_ranges_clear(&t->opened, &n->env);
 	cv_transport_drop_slice(t, CV_DROP_LINK_LOST);
+	cv_parts_clear(&t->whole, &n->pool);
+	cv_transport_count_lost(t);
+}
+
+/* a number that this peer has not met, even if we were forgotten here */
+static uint64_t first_number(const struct cv_env *env)
+{
+	uint8_t p[4];
+	env->random(env->user, p, sizeof p);
+	return cv_get32(p) >> 3;
 }
 
 struct cv_transport *cv_transport_get(struct cv_session *s)
@@ -56,6 +73,7 @@ struct cv_transport *cv_transport_get(struct cv_session *s)
 		return NULL;
 	t->session = s;
 	t->timer.fire = on_timer;
+	t->slice.number = first_number(&n->env);
 	cv_list_init(&t->turns);
 	cv_list_init(&t->stalled);
 	begin(t);
@@ -338,9 +356,9 @@ static cv_time speak_at(struct cv_transport *t, cv_time now)
 void cv_transport_schedule(struct cv_transport *t, cv_time now)
 {
 	struct cv_session *s = t->session;
-	cv_time when = CV_NEVER;
+	cv_time when = cv_parts_deadline(&t->whole);
 	if (can_speak(s, now))
-		when = speak_at(t, now);
+		when = cv_earlier(when, speak_at(t, now));
 	if (t->path) {
 		when = cv_earlier(when, t->loss.deadline);
 		when = cv_earlier(when, cv_transport_probe_at(t));
@@ -353,6 +371,8 @@ void cv_transport_schedule(struct cv_transport *t, cv_time now)
 
 static void tick(struct cv_transport *t, cv_time now)
 {
+	cv_parts_expire(&t->whole, &t->session->node->pool, now);
+	cv_transport_count_lost(t);
 	if (!t->path)
 		return;
 	cv_roam_clock(t->path, now);

@@ -24,6 +24,7 @@
 #include "core/cc.h"
 #include "core/loss.h"
 #include "core/pacer.h"
+#include "core/parts.h"
 #include "core/pmtud.h"
 #include "core/rate.h"
 #include "core/slice.h"
@@ -43,6 +44,7 @@ struct cv_transport {
 	struct cv_list stalled;  /* ... that the session's window holds back */
 	struct cv_timer timer;
 	struct cv_slice slice; /* the chunk of datagrams being sent */
+	struct cv_parts whole; /* datagrams that come in parts */
 
 	/* the session's windows: bytes of all streams that are open, sent and
 	   not yet said to be taken */
@@ -86,6 +88,9 @@ void cv_transport_free(struct cv_transport *);
 
 /** cv_transport_drop_slice() - the datagrams that were next are not sent */
 void cv_transport_drop_slice(struct cv_transport *, enum cv_drop);
+
+/** cv_transport_count_lost() - datagrams in parts that were given up */
+void cv_transport_count_lost(struct cv_transport *);
 
 /** cv_transport_path() - a datagram path is ready, or another took its place;
  * NULL: it is gone, and what was on it is lost */

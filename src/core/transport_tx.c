@@ -102,6 +102,7 @@ static size_t put_control(struct cv_transport *t, uint8_t *p, size_t room)
 		cv_transport_part(t, CV_PART_CONTROL, CV_NO_FLOW)->ctl = b;
 	}
 	t->slice.opens = n ? frames : 0;
+	t->slice.part = false;
 	return n;
 }
 
@@ -139,11 +140,12 @@ static size_t put_dgrams(struct cv_transport *t, uint8_t *p, size_t room)
 	size_t n = 0, more;
 	do {
 		if (!cv_slice_pending(sl)) {
-			cv_slice_clear(sl, &s->node->pool);
 			struct cv_buf *b = cv_txq_take(&s->txq);
-			if (!b)
+			if (!b) {
+				cv_slice_clear(sl, &s->node->pool);
 				break;
-			cv_slice_begin(sl, b);
+			}
+			cv_slice_begin(sl, &s->node->pool, b);
 		}
 		more = cv_slice_put(sl, p + n, room - n, whole(t), &big);
 		n += more;
@@ -354,14 +356,24 @@ static void all_said(struct cv_transport *t)
 	cv_rate_limited(&t->rate, t->flights.inflight);
 }
 
+/* what has begun to leave is not left behind as soon as what waits */
+static bool stale(const struct cv_transport *t, cv_time now)
+{
+	const struct cv_slice *sl = &t->slice;
+	if (sl->cut)
+		return now - sl->begun > CV_PARTS_SEND;
+	return now - sl->buf->time > t->session->node->max_age;
+}
+
 bool cv_transport_train(
 	struct cv_transport *t, struct cv_train *out, cv_time now)
 {
 	struct cv_path *p = t->path;
 	struct cv_session *s = t->session;
 	cv_session_expire(s, now);
-	if (cv_slice_pending(&t->slice) &&
-		now - t->slice.buf->time > s->node->max_age)
+	t->slice.now = now;
+	t->slice.most = s->cur->hello.largest;
+	if (cv_slice_pending(&t->slice) && stale(t, now))
 		cv_transport_drop_slice(t, CV_DROP_AGED);
 	if (cv_roam_allowance(p))
 		out->buf = cv_buf_large(&s->node->pool);

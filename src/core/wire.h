@@ -54,15 +54,18 @@ enum {
  * @max_age:	the sender's queue age, µs; the receiver multiplies it
  * @stamp:	wall clock, µs since 1970; only grows (initiations)
  * @instance:	random at every start: a new one has forgotten all flows
+ * @largest:	datagram that the sender puts together from parts; 0: none
  */
 struct cv_hello {
 	uint16_t version, links;
 	uint32_t max_age;
 	uint64_t stamp;
 	uint64_t instance;
+	uint32_t largest;
 };
 
-/** cv_hello_put() - version 2, links 2, max_age 4, stamp 8, instance 8, zero */
+/** cv_hello_put() - version 2, links 2, max_age 4, stamp 8, instance 8,
+ * largest 4, zero */
 static inline void cv_hello_put(uint8_t p[CV_HELLO], const struct cv_hello *h)
 {
 	for (int i = 0; i < CV_HELLO; i++)
@@ -72,6 +75,7 @@ static inline void cv_hello_put(uint8_t p[CV_HELLO], const struct cv_hello *h)
 	cv_put32(p + 4, h->max_age);
 	cv_put64(p + 8, h->stamp);
 	cv_put64(p + 16, h->instance);
+	cv_put32(p + 24, h->largest);
 }
 
 static inline void cv_hello_get(const uint8_t p[CV_HELLO], struct cv_hello *h)
@@ -81,6 +85,7 @@ static inline void cv_hello_get(const uint8_t p[CV_HELLO], struct cv_hello *h)
 	h->max_age = cv_get32(p + 4);
 	h->stamp = cv_get64(p + 8);
 	h->instance = cv_get64(p + 16);
+	h->largest = cv_get32(p + 24);
 }
 
 static inline void cv_head_put(uint8_t *p, enum cv_packet_type t, uint64_t idx)

@@ -18,12 +18,16 @@ static void check_frame(
 {
 	CHECK(p > at && f->flow <= VARINT_MAX);
 	if (f->type == CV_FRAME_OPEN || f->type == CV_FRAME_DGRAM ||
-		f->type == CV_FRAME_STREAM || f->type == CV_FRAME_ACK)
+		f->type == CV_FRAME_PART || f->type == CV_FRAME_STREAM ||
+		f->type == CV_FRAME_ACK)
 		CHECK(f->data > at && f->data + f->len == p);
 	if (f->type == CV_FRAME_OPEN)
 		CHECK(f->len <= CV_TARGET_MAX);
 	if (f->type == CV_FRAME_DGRAM)
 		check_dgram(f);
+	if (f->type == CV_FRAME_PART)
+		CHECK(f->seg <= CV_DGRAM_MAX && f->len &&
+			f->value + f->len <= f->seg && f->value < f->seg);
 	CHECK(*cv_reset_name(f->value) && *cv_reset_why(f->value));
 }
 
@@ -61,6 +65,11 @@ static size_t put(uint8_t *p, const struct cv_frame *f)
 		if (f->len)
 			memcpy(p + n, f->data, f->len);
 		return n + f->len;
+	case CV_FRAME_PART:
+		n = cv_frame_put_part(p, f);
+		CHECK(n <= CV_PART_HEAD);
+		memcpy(p + n, f->data, f->len);
+		return n + f->len;
 	case CV_FRAME_ACK: /* acks.c writes these */
 		*p = CV_FRAME_ACK;
 		memcpy(p + 1, f->data, f->len);
@@ -83,7 +92,7 @@ static bool same(const struct cv_frame *a, const struct cv_frame *b)
 /* as we would write it, in exactly that room */
 static void again(const struct cv_frame *f)
 {
-	size_t room = CV_FRAME_SHORT + f->len;
+	size_t room = CV_PART_HEAD + f->len;
 	uint8_t *out = malloc(room);
 	CHECK(out);
 	size_t n = put(out, f);

@@ -69,6 +69,8 @@ static void check_transport(const struct cv_transport *x)
 	CHECK(x->rx_out <= x->rx_window && x->untold <= x->rx_out);
 	CHECK(!x->path || (x->path->ready && x->path->link));
 	CHECK(x->cc.cwnd || !x->path);
+	CHECK(x->whole.q.count <= CV_PARTS_DGRAMS && !x->whole.lost);
+	CHECK(x->slice.cut < CV_DGRAM_MAX);
 }
 
 static void check_windows(const struct cv_session *s)
@@ -272,8 +274,8 @@ static void on_say(void)
 {
 	uint8_t n = feed_byte(&t.f);
 	struct cv_flow *f = pair_open(&t.p, 100, "udp://127.0.0.1:9");
-	if (f)
-		pair_say(&t.p, f, (size_t)n * 10);
+	if (f) /* every other one is large, up to the largest */
+		pair_say(&t.p, f, n & 1 ? (size_t)n * 256 + 227 : n * 10u);
 }
 
 static void on_fate(void)

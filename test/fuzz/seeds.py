@@ -59,6 +59,11 @@ def dgram(flow, seg, data, length=None):
         varint(len(data) if length is None else length) + data
 
 
+def part(flow, number, whole, offset, data, length=None):
+    return b"\x11" + varint(flow) + varint(number) + varint(whole) + \
+        varint(offset) + varint(len(data) if length is None else length) + data
+
+
 TARGET = b"udp://127.0.0.1:9"
 FRAMES = {
     "ping": ping() + pong(1 << 63),
@@ -69,6 +74,10 @@ FRAMES = {
     "open-kinds": opening(0, b"", 1) + opening(1 << 40, b"x", 3),
     "open-longest": opening(2, b"u" * 400) + opening(2, b"u" * 401),
     "train": time(5) + dgram(2, 100, bytes(250)) + dgram(2, 100, bytes(100)),
+    "parts": part(2, 9, 150, 0, bytes(75)) + part(2, 9, 150, 75, bytes(75)),
+    "parts-beyond": part(2, 9, 150, 0, bytes(75)) + part(2, 9, 99, 50, b"x" * 50),
+    "parts-huge": part(2, 1 << 40, 65507, 65506, b"x") +
+    part(2, 9, 65508, 0, b"x"),
     "empty": dgram(2, 0, b"") + dgram(1, 1, b"abc"),
     "padding": bytes(40) + ping(),
     "nonsense": dgram(2, 0, b"abc"),
@@ -395,7 +404,43 @@ def in_modes(events, modes, suffix=""):
     return {k + suffix: bytes([modes]) + v for k, v in events.items()}
 
 
+# events of fuzz_port.c: frames of A, a datagram of A's, time; modes lead
+def frames_of_a(data):
+    return b"\0\0" + bytes([len(data)]) + data
+
+
+def say(n):
+    return b"\7" + bytes([n])
+
+
+STEP, TWO_SECONDS = b"\2\x50", b"\2\xa1"
+PORTS = {
+    "parts": b"\0" + say(5) + say(255) + STEP + say(21) + STEP,
+    "parts-plain-lossy": b"\1" + b"\x08\0\x40\4\x10" + say(99) + STEP +
+    say(77) + TWO_SECONDS,
+    "parts-narrow": b"\0" + say(255) + b"\x0d\1" + say(201) + STEP + say(9) +
+    TWO_SECONDS + say(255) + STEP,
+    "parts-poor": b"\4" + say(255) * 6 + b"\x0e\3" + say(255) + STEP,
+    "parts-restart": b"\0" + say(255) + b"\x0c\1" + say(255) + STEP +
+    b"\x0c\0" + STEP,
+    "parts-forged": b"\x08" + say(1) + STEP +
+    frames_of_a(part(2, 1, 100, 0, bytes(40))) +
+    frames_of_a(part(2, 1, 100, 60, bytes(40))) +
+    frames_of_a(part(2, 1, 100, 40, bytes(20))) +
+    frames_of_a(part(2, 1, 100, 40, bytes(20))) + TWO_SECONDS,
+    "parts-overlap": b"\x08" + say(1) + STEP +
+    frames_of_a(part(2, 1 << 40, 100, 0, bytes(40)) +
+                part(2, 1 << 40, 100, 39, bytes(40))) +
+    frames_of_a(part(4, 5, 100, 0, bytes(40))),
+    "parts-first": b"\x0c" + say(1) + STEP + b"".join(
+        frames_of_a(b"".join(part(2, 20 * i + k, 65507, 9, b"x")
+                             for k in range(20))) for i in range(6)) +
+    TWO_SECONDS,
+}
+
+
 CORPORA = {
+    "port": PORTS,
     "addr": coded(ADDRS),
     "base64": PLAIN_BYTES,
     "conf": coded(CONFS),

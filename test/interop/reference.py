@@ -83,10 +83,12 @@ def dh(private, other):
 class Node:
     """One end: its key, its instance, its clock. In plain mode a random identity."""
 
-    def __init__(self, private=None, plain=False, max_age=50_000, links=0):
+    def __init__(self, private=None, plain=False, max_age=50_000, links=0,
+                 largest=65507):
         self.private = X25519PrivateKey.from_private_bytes(private or os.urandom(32))
         self.public = public(self.private)
         self.plain, self.max_age, self.last, self.links = plain, max_age, 0, links
+        self.largest = largest
         self.instance = int.from_bytes(os.urandom(8), "big")
 
     def stamp(self):
@@ -94,8 +96,8 @@ class Node:
         return self.last
 
     def hello(self, stamp=None, version=1):
-        return struct.pack(">HHIQQ8x", version, self.links, self.max_age, stamp or self.stamp(),
-                           self.instance)
+        return struct.pack(">HHIQQI4x", version, self.links, self.max_age, stamp or self.stamp(),
+                           self.instance, self.largest)
 
 
 # ---- 3 Records -------------------------------------------------------------
@@ -211,10 +213,10 @@ def check_mac1(packet, receiver):
 
 
 def read_hello(text):
-    version, links, max_age, stamp, instance = struct.unpack(">HHIQQ8x", text)
+    version, links, max_age, stamp, instance, largest = struct.unpack(">HHIQQI4x", text)
     if version != 1:
         raise Dropped("version")
-    return max_age, stamp, instance, links
+    return max_age, stamp, instance, links, largest
 
 
 class Initiation:
@@ -311,7 +313,7 @@ class Keys:
     def __init__(self, plain, mine, theirs, sends, receives, hello):
         self.plain, self.mine, self.theirs = plain, mine, theirs
         self.sends, self.receives = sends, receives
-        self.max_age, self.stamp, self.instance, self.links = hello
+        self.max_age, self.stamp, self.instance, self.links, self.largest = hello
         self.number, self.top, self.seen = 0, -1, 0
 
     def seal(self, text, number=None, index=None):
@@ -345,7 +347,8 @@ FRAMES = {0x00: ("PADDING", ""), 0x01: ("PING", "Q"), 0x02: ("PONG", "Q"), 0x03:
           0x04: ("TIME", "I"), 0x05: ("LINK", "v"), 0x06: ("PATH_CHALLENGE", "Q"),
           0x07: ("PATH_RESPONSE", "Q"), 0x08: ("OPEN", "vBd"), 0x09: ("OPENED", "v"),
           0x0a: ("RESET", "vv"), 0x0b: ("WINDOW", "vvv"), 0x0c: ("SESSION_WINDOW", "v"),
-          0x0d: ("ACK", "vvvv"), 0x10: ("DGRAM", "vvd"), 0x14: ("STREAM", "vv"),
+          0x0d: ("ACK", "vvvv"), 0x10: ("DGRAM", "vvd"), 0x11: ("PART", "vvvvd"),
+          0x14: ("STREAM", "vv"),
           0x15: ("STREAM", "vv"), 0x16: ("STREAM", "vvd"), 0x17: ("STREAM", "vvd")}
 NUMBERS = {name: number for number, (name, _) in FRAMES.items()}
 
@@ -398,6 +401,8 @@ def frames(data):
             one[3:] = [one[3] if kind & 2 else take(len(data)), kind & 1 == 1]
         if name == "DGRAM" and (one[2] > 65507 or (one[2] == 0) != (one[3] == b"")):
             raise Malformed("train")
+        if name == "PART" and not (one[5] and one[4] + len(one[5]) <= one[3] <= 65507):
+            raise Malformed("part")
         yield tuple(one)
 
 

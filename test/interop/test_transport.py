@@ -113,7 +113,7 @@ class Serve(base.Serve):
 class Forward(Command):
     """culvert forward tcp:// tcp:// via a reference server."""
 
-    TO = b"tcp://192.0.2.1:80"
+    FROM, TO = "tcp", b"tcp://192.0.2.1:80"
 
     def __init__(self, *args, plain=False, scheme="udp"):
         self.node, client = Node(plain=plain, max_age=2_000_000), Node()
@@ -126,7 +126,7 @@ class Forward(Command):
         self.name, self.port = f"ref{os.getpid()}-{next(NAMES)}", free_port()
         keys = ["--plain"] if plain else ["--key", base.key_file(base.secret(client)),
                                           "--peer", base.text(self.node.public)]
-        super().__init__("forward", f"tcp://{HOST}:{self.port}", self.TO.decode(), "via",
+        super().__init__("forward", f"{self.FROM}://{HOST}:{self.port}", self.TO.decode(), "via",
                          f"{scheme}://{HOST}:{self.link.getsockname()[1]}", *keys,
                          "--name", self.name, *args, ready="msg=forwarding")
 
@@ -150,6 +150,12 @@ class Forward(Command):
     def __exit__(self, *exception):
         self.link.close()
         super().__exit__(*exception)
+
+
+class Datagrams(Forward):
+    """The same of udp://."""
+
+    FROM, TO = "udp", b"udp://192.0.2.1:53"
 
 
 def stops(command):
@@ -354,7 +360,7 @@ def _():
         equal(len(echo.connections), 1)
 
 
-@check("serve udp: datagrams, each packet with its OPEN until OPENED; one too large is dropped")
+@check("serve udp: datagrams, each packet with its OPEN until OPENED")
 def _():
     for plain in MODES:
         with Serve(plain=plain) as v:
@@ -368,11 +374,248 @@ def _():
             for data in (b"", b"b", os.urandom(1000)):
                 v.target.sendto(data, far)
                 equal(s.wait("DGRAM"), ("DGRAM", flow + 1, len(data), data))
+            equal(sum(v.dropped().values()), 0)
+
+
+def narrow(s, size=1252):
+    """The loopback takes any packet; this path no larger ones."""
+    if s.udp:
+        s.link.lose_in = lambda packet: len(packet) > size
+
+
+def opened(v, **how):
+    """A session and a flow of datagrams in it, to v's target."""
+    s = v.session(**how)
+    narrow(s)
+    flow = s.open(v.url)
+    s.raw(frame("OPEN", flow, 2, v.url))
+    s.wait("OPENED")
+    v.target.settimeout(3)
+    s.raw(frame("DGRAM", flow, 2, b"hi"))
+    return s, flow, v.target.recvfrom(70000)[1]
+
+
+def quiet(v, seconds=.2):
+    """Nothing comes to the target."""
+    v.target.settimeout(seconds)
+    try:
+        raise AssertionError(f"{len(v.target.recv(70000))} bytes came")
+    except TimeoutError:
+        v.target.settimeout(3)
+
+
+LARGE = 1253, 1452, 2800, 9000, 30000, 65506, 65507
+
+
+@check("serve udp: datagrams in parts, both ways, in any order, mixed with others")
+def _():
+    for plain in MODES:
+        with Serve(plain=plain) as v:
+            s, flow, far = opened(v)
+            for size in LARGE:
+                data = os.urandom(size)
+                for order in (iter, reversed, lambda x: random.sample(x, len(x))):
+                    for one in order(s.cut(flow, data)):
+                        s.raw(one)
+                    equal(v.target.recv(70000), data)
+                v.target.sendto(data, far)
+                equal(s.wait("DGRAM"), ("DGRAM", flow + 1, size, data))
+            datas = [os.urandom(5000 + n) for n in range(30)]
+            for one in random.sample(parts := [x for d in datas for x in s.cut(flow, d)],
+                                     len(parts)):
+                s.raw(one)
+            equal(sorted(v.target.recv(70000) for _ in datas), sorted(datas))
+            equal(sum(v.dropped().values()), 0)
+            equal(s.wholes, {})
+
+
+@check("serve udp: parts that are sent are of one size, in order, with one number, acknowledged "
+       "or not sent again")
+def _():
+    with Serve() as v:
+        s, flow, far = opened(v)
+        numbers = []
+        for size in LARGE:
+            s.packets.clear()
+            v.target.sendto(os.urandom(size), far)
+            s.wait("DGRAM")
+            got = [one for _, names in s.packets for one in names if one[0] == "PART"]
+            equal({one[1] for one in got}, {flow + 1})
+            equal(len({one[2] for one in got}), 1)
+            equal([one[4] for one in got], [sum(len(x[5]) for x in got[:n])
+                                            for n in range(len(got))])
+            sizes = [len(one[5]) for one in got]
+            true(len(got) > 1 and max(sizes[:-1]) - min(sizes[:-1]) <= 128 and
+                 sizes[-1] <= max(sizes), sizes)
+            numbers.append(got[0][2])
+        equal(numbers, list(range(numbers[0], numbers[0] + len(LARGE))))
+        narrow(s, 1000)
+        s.packets.clear()
+        v.target.sendto(bytes(20000), far)
+        s.until(lambda: time.monotonic(), 1)
+        end = time.monotonic() + 1
+        s.until(lambda: time.monotonic() > end, 3)
+        narrow(s)
+        s.packets.clear()
+        v.target.sendto(b"next", far)
+        equal(s.wait("DGRAM"), ("DGRAM", flow + 1, 4, b"next"))
+        true(not any(one[0] == "PART" for _, names in s.packets for one in names), "sent again")
+
+
+@check("serve udp: one part is lost: no datagram, counted after a second, and a late one is "
+       "nothing")
+def _():
+    for plain in MODES:
+        with Serve(plain=plain) as v:
+            s, flow, _ = opened(v)
+            for missing in (0, 1, -1):
+                before, whole = v.dropped(), s.cut(flow, os.urandom(4000))
+                lost = whole.pop(missing)
+                numbers = [s.raw(one) for one in whole]
+                s.barrier()
+                true(all(n in s.acks for n in numbers), "not acknowledged")
+                equal(new_drops(v, before), {})
+                data = os.urandom(4000)
+                for one in s.cut(flow, data):
+                    s.raw(one)
+                equal(v.target.recv(70000), data)
+                s.until(lambda: new_drops(v, before) == {"incomplete": 1}, 3)
+                number = s.raw(lost)
+                s.barrier()
+                true(number in s.acks, "not acknowledged")
+                quiet(v)
+                equal(new_drops(v, before), {"incomplete": 1})
+
+
+@check("serve udp: a packet that comes twice, a part that does")
+def _():
+    for plain in MODES:
+        with Serve(plain=plain) as v:
+            s, flow, _ = opened(v)
+            data, before = os.urandom(4000), v.dropped()
+            for one in s.cut(flow, data):
+                packet = s.keys.seal(one)
+                s.link.send(packet, packet)
+            equal(v.target.recv(70000), data)
+            s.barrier()
+            equal(new_drops(v, before), {"replayed": 4})
+            first, *rest = s.cut(flow, data)
+            s.raw(first)
             before = v.dropped()
-            v.target.sendto(bytes(60000), far)
+            number = s.raw(first)
+            s.barrier()
+            equal(new_drops(v, before), {"malformed": 1, "incomplete": 1})
+            true(number not in s.acks, "acknowledged")
+            for one in rest:
+                s.raw(one)
+            s.barrier()
+            quiet(v)
+            equal(new_drops(v, before), {"malformed": 1, "incomplete": 1})
+
+
+@check("serve udp: parts that contradict each other, or themselves")
+def _():
+    def part(number, whole, at, size, to=0):
+        return frame("PART", flow + to, number, whole, at, bytes(size))
+    for plain in MODES:
+        with Serve(plain=plain) as v:
+            s, flow, _ = opened(v)
+            other = s.open(v.url)
+            s.raw(frame("OPEN", other, 2, v.url))
+            s.wait("OPENED")
+            for bad in (part(7, 100, 0, 0), part(7, 0, 0, 0), part(7, 0, 0, 1),
+                        part(7, 100, 100, 1), part(7, 100, 99, 2), part(7, 65508, 0, 9),
+                        part(7, 2**61, 5, 5), part(7, 100, 2**61, 5), part(7, 100, 5, 5)[:-1]):
+                malformed(v, s, bad)
+            for n, bad in enumerate(((100, 0, 11), (100, 19, 10), (100, 12, 3), (100, 5, 60),
+                                     (101, 50, 10), (99, 50, 10), (100, 50, 10, other - flow))):
+                before = v.dropped()
+                s.raw(part(100 + n, 100, 10, 10))
+                number = s.raw(part(100 + n, *bad))
+                s.barrier()
+                equal(new_drops(v, before), {"malformed": 1, "incomplete": 1})
+                true(number not in s.acks, "acknowledged")
+            before = v.dropped()
+            for n in range(65):
+                s.raw(part(200, 60000, 500 + 2 * n, 1))
+            s.barrier()
+            equal(new_drops(v, before), {"incomplete": 1})
+            quiet(v)
+    with Serve(scheme="tcp") as v:
+        s, flow, _ = opened(v)
+        malformed(v, s, part(7, 100, 0, 10))
+
+
+@check("serve udp: first parts without end, or of flows that are not: bounds of memory and words")
+def _():
+    with Serve() as v:
+        s, flow, _ = opened(v)
+        size = lambda: int(open(f"/proc/{v.process.pid}/statm").read().split()[1]) * 4096
+        before, memory = v.dropped(), size()
+        for n in range(3000):
+            s.raw(frame("PART", flow, 1000 + n, 65507, 0, bytes(1000)))
+            if n % 100 == 99:
+                s.barrier()
+        s.until(lambda: new_drops(v, before) == {"incomplete": 3000}, 5)
+        true(size() - memory < 8 << 20, f"{size() - memory} bytes more")
+        data = os.urandom(65507)
+        s.parts = 9000
+        for one in s.cut(flow, data):
+            s.raw(one)
+        equal(v.target.recv(70000), data)
+        before, resets = v.dropped(), s.counts["RESET"]
+        for one in s.cut(flow + 100, data):
+            s.raw(one)
+        s.barrier()
+        equal(new_drops(v, before), {"unknown_flow": 1})
+        s.until(lambda: s.counts["RESET"] > resets)
+
+
+@check("serve udp: who puts none together, or smaller ones, is sent none")
+def _():
+    for largest in (0, 3000):
+        with Serve() as v:
+            v.nodes[0].largest = largest
+            s, flow, far = opened(v)
+            before = v.dropped()
+            for size in (3000, 3001, 60000):
+                v.target.sendto(bytes(size), far)
             v.target.sendto(b"next", far)
+            if largest:
+                equal(s.wait("DGRAM"), ("DGRAM", flow + 1, 3000, bytes(3000)))
             equal(s.wait("DGRAM"), ("DGRAM", flow + 1, 4, b"next"))
-            equal(new_drops(v, before), {"too_big": 1})
+            equal(new_drops(v, before), {"too_big": 2 + (not largest)})
+
+
+@check("forward udp: each packet with a part holds the OPEN until OPENED came, then none")
+def _():
+    for size in (1500, 20000, 65507):
+        with Datagrams() as v:
+            s, app = v.session(), base.udp()
+            narrow(s)
+            data, packets, first = os.urandom(size), [], s.top + 1
+            for _ in range(2):
+                s.packets.clear()
+                app.sendto(data, (HOST, v.port))
+                while not any(one[0] == "DGRAM" for one in s.log):
+                    s.take(s.link.recv())
+                    s.control.clear()       # OPENED would be in there
+                    if s.packets:           # one before was of any size
+                        s.send(ack([(max(a, first), b - 1) for a, b in s.seen.all[-24:][::-1]
+                                    if b > first]))
+                equal(s.wait("DGRAM")[3], data)
+                packets = [names for _, names in s.packets
+                           if any(one[0] == "PART" for one in names)]
+                true(len(packets) > 1, "not cut")
+                for names in packets:
+                    kinds = [one[0] for one in names]
+                    true("OPEN" in kinds and kinds.index("OPEN") < kinds.index("PART"), kinds)
+            s.raw(frame("OPENED", packets[0][-1][1] ^ 1))
+            s.barrier()
+            s.packets.clear()
+            app.sendto(data, (HOST, v.port))
+            equal(s.wait("DGRAM")[3], data)
+            true(not any(one[0] == "OPEN" for _, names in s.packets for one in names), "OPEN")
 
 
 @check("serve udp: PATH_CHALLENGE is answered with its token")

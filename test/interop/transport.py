@@ -5,6 +5,7 @@ One thread, one timer, no congestion control: a packet that is not acknowledged 
 is lost, and what was in it is sent again.
 """
 import collections
+import random
 import select
 import socket
 import time
@@ -141,6 +142,7 @@ class Transport(Session):
         self.owed, self.owed_since, self.quiet = False, 0., False
         self.counts, self.packets = collections.Counter(), []
         self.probe, self.sizes = PROBE, collections.Counter()
+        self.wholes, self.ended, self.parts = {}, set(), random.getrandbits(29)
         self.answered = True                # whether challenges are answered
 
     # -- links, keys
@@ -270,11 +272,13 @@ class Transport(Session):
             self.flow(one)
         elif name in ("OPENED", "RESET", "WINDOW", "STREAM"):
             return self.of_stream(one)
+        elif name == "PART":
+            self.part(*one[1:])
         elif name == "SESSION_WINDOW":
             if one[1] > SESSION_LARGEST:
                 raise Malformed("session window")
             self.session_limit = max(self.session_limit, one[1])
-        if name not in ("PADDING", "ACK", "STREAM", "WINDOW"):
+        if name not in ("PADDING", "ACK", "STREAM", "WINDOW", "PART"):
             self.log.append(one)
         return True
 
@@ -292,6 +296,31 @@ class Transport(Session):
             self.flows.pop(flow, None)
         elif flow not in self.flows:
             self.queue("RESET", flow, UNKNOWN_FLOW)
+
+    def part(self, flow, number, whole, offset, data):
+        """12.8: a datagram that is complete is in the log as a DGRAM."""
+        if not self.udp:
+            raise Malformed("a part on a byte stream")
+        if number in self.ended:
+            return
+        if flow ^ 1 not in self.flows:
+            self.ended.add(number)
+            return self.queue("RESET", flow ^ 1, UNKNOWN_FLOW)
+        x = self.wholes.setdefault(number, (flow, Spans(), bytearray(whole)))
+        if x[0] != flow or len(x[2]) != whole or \
+                x[1].add(offset, offset + len(data)) != len(data):
+            raise Malformed("contradicts a part before it")
+        x[2][offset:offset + len(data)] = data
+        if x[1].prefix() == whole:
+            self.ended.add(number)
+            del self.wholes[number]
+            self.log.append(("DGRAM", flow, whole, bytes(x[2])))
+
+    def cut(self, flow, data, size=1100):
+        """12.8: the parts of a datagram, frames for a packet each."""
+        self.parts += 1
+        return [frame("PART", flow, self.parts, len(data), at, data[at:at + size])
+                for at in range(0, len(data), size)]
 
     def opens(self, name, target):
         if name in self.past:

@@ -19,7 +19,8 @@ static struct cv_frame any_frame(uint64_t *seed)
 		CV_FRAME_PONG, CV_FRAME_CLOSE, CV_FRAME_TIME, CV_FRAME_LINK,
 		CV_FRAME_CHALLENGE, CV_FRAME_ECHO, CV_FRAME_OPEN,
 		CV_FRAME_OPENED, CV_FRAME_RESET, CV_FRAME_WINDOW,
-		CV_FRAME_SESSION_WINDOW, CV_FRAME_DGRAM, CV_FRAME_STREAM };
+		CV_FRAME_SESSION_WINDOW, CV_FRAME_DGRAM, CV_FRAME_PART,
+		CV_FRAME_STREAM };
 	struct cv_frame f = { .type = type[rnd_below(seed, sizeof type)] };
 	f.flow = any_varint(seed);
 	f.value = f.type == CV_FRAME_PING || f.type == CV_FRAME_PONG ||
@@ -36,6 +37,11 @@ static struct cv_frame any_frame(uint64_t *seed)
 		f.len = (uint32_t)rnd_below(seed, CV_TARGET_MAX + 1);
 	if (f.type == CV_FRAME_STREAM)
 		f.len = (uint32_t)rnd_below(seed, 1500);
+	if (f.type == CV_FRAME_PART) {
+		f.len = (uint32_t)(1 + rnd_below(seed, 1500));
+		f.seg = f.len + (uint32_t)rnd_below(seed, 64000);
+		f.value = rnd_below(seed, f.seg - f.len + 1);
+	}
 	if (f.type == CV_FRAME_DGRAM && rnd_below(seed, 8)) {
 		f.seg = (uint32_t)(1 + rnd_below(seed, 1500));
 		f.len = (uint32_t)(1 + rnd_below(seed, 3000));
@@ -57,6 +63,12 @@ static size_t encode(uint8_t *p, const struct cv_frame *f)
 		memcpy(p + n, f->data, f->len);
 		return n + f->len;
 	}
+	if (f->type == CV_FRAME_PART) {
+		n = cv_frame_put_part(p, f);
+		assert_true(n <= CV_PART_HEAD);
+		memcpy(p + n, f->data, f->len);
+		return n + f->len;
+	}
 	if (f->type != CV_FRAME_DGRAM) {
 		n = cv_frame_put(p, f);
 		assert_true(n > 1 && n <= CV_FRAME_SHORT);
@@ -73,6 +85,7 @@ static void compare(const struct cv_frame *got, const struct cv_frame *want)
 {
 	bool stream = want->type == CV_FRAME_STREAM;
 	bool window = want->type == CV_FRAME_WINDOW;
+	bool part = want->type == CV_FRAME_PART;
 	bool flow = want->type >= CV_FRAME_OPEN &&
 		    want->type != CV_FRAME_SESSION_WINDOW;
 	assert_int_equal(got->type, want->type);
@@ -80,19 +93,19 @@ static void compare(const struct cv_frame *got, const struct cv_frame *want)
 		assert_true(got->flow == want->flow);
 	if (want->type == CV_FRAME_TIME)
 		assert_int_equal(got->time, want->time);
-	else if (want->type &&
-		 (!flow || want->type == CV_FRAME_RESET || stream || window))
+	else if (want->type && (!flow || want->type == CV_FRAME_RESET ||
+				       stream || window || part))
 		assert_true(got->value == want->value);
 	if (want->type == CV_FRAME_OPEN)
 		assert_int_equal(got->kind, want->kind);
-	if (want->type == CV_FRAME_DGRAM)
+	if (want->type == CV_FRAME_DGRAM || part)
 		assert_int_equal(got->seg, want->seg);
-	if (window)
+	if (window || part)
 		assert_true(got->taken == want->taken);
 	if (stream)
 		assert_int_equal(got->fin, want->fin);
 	if (want->type != CV_FRAME_OPEN && want->type != CV_FRAME_DGRAM &&
-		!stream)
+		!stream && !part)
 		return;
 	assert_int_equal(got->len, want->len);
 	assert_memory_equal(got->data, want->data, want->len);
@@ -204,6 +217,41 @@ static void test_segments(void **state)
 	assert_int_equal(dgram(CV_DGRAM_MAX, 1), 1);
 	assert_int_equal(dgram(CV_DGRAM_MAX + 1, 1), CULVERT_EPROTO);
 	assert_int_equal(dgram(UINT64_C(1) << 32, 5), CULVERT_EPROTO);
+}
+
+/* flow 2, number 3, whole, offset, length, that many bytes */
+static int part(uint64_t whole, uint64_t offset, uint64_t len)
+{
+	static uint8_t p[CV_FRAMES_MAX + 64];
+	struct cv_frame f;
+	uint8_t *at = p;
+	size_t n = 1;
+	p[0] = CV_FRAME_PART;
+	n += cv_varint_put(p + n, 2);
+	n += cv_varint_put(p + n, 3);
+	n += cv_varint_put(p + n, whole);
+	n += cv_varint_put(p + n, offset);
+	n += cv_varint_put(p + n, len);
+	return cv_frame_next(&at, p + n + (len < 65536 ? len : 65536), &f);
+}
+
+static void test_parts(void **state)
+{
+	const uint64_t most = (UINT64_C(1) << 62) - 1;
+	(void)state;
+	assert_int_equal(part(1, 0, 1), 1);
+	assert_int_equal(part(0, 0, 0), CULVERT_EPROTO);
+	assert_int_equal(part(2, 1, 1), 1);
+	assert_int_equal(part(2, 1, 2), CULVERT_EPROTO);
+	assert_int_equal(part(2, 2, 0), CULVERT_EPROTO);
+	assert_int_equal(part(2, 0, 0), CULVERT_EPROTO);
+	assert_int_equal(part(CV_DGRAM_MAX, 0, CV_DGRAM_MAX), 1);
+	assert_int_equal(part(CV_DGRAM_MAX, CV_DGRAM_MAX - 1, 1), 1);
+	assert_int_equal(part(CV_DGRAM_MAX + 1, 0, 1), CULVERT_EPROTO);
+	assert_int_equal(part(most, 0, 1), CULVERT_EPROTO);
+	assert_int_equal(part(100, most, 1), CULVERT_EPROTO);
+	assert_int_equal(part(100, 50, most), CULVERT_EPROTO);
+	assert_int_equal(part(100, 99, UINT64_C(1) << 32), CULVERT_EPROTO);
 }
 
 static void test_target_limit(void **state)
@@ -404,6 +452,7 @@ int main(void)
 		cmocka_unit_test(test_every_cut),
 		cmocka_unit_test(test_hostile_lengths),
 		cmocka_unit_test(test_segments),
+		cmocka_unit_test(test_parts),
 		cmocka_unit_test(test_target_limit),
 		cmocka_unit_test(test_last_stream),
 		cmocka_unit_test(test_ack),

@@ -153,10 +153,17 @@ static void test_plain_datagrams(void **state)
 		pair_say(n->p, f, 900);
 		net_run(n, n->p->now + CV_MS(10));
 	}
-	pair_say(n->p, f, 3000); /* fits into no packet */
+	/* fits into no packet, and its peer does not know parts */
+	n->p->side[A].s->cur->hello.largest = 2999;
+	pair_say(n->p, f, 3000);
 	net_run(n, n->p->now + CV_SEC(1));
 	assert_int_equal(n->p->side[B].edge.dgrams, 50);
 	assert_int_equal(pair_drop(n->p, A, CV_DROP_TOO_BIG), 1);
+	n->p->side[A].s->cur->hello.largest = 3000;
+	pair_say(n->p, f, 3000);
+	net_run(n, n->p->now + CV_SEC(1));
+	assert_int_equal(n->p->side[B].edge.dgrams, 51);
+	assert_int_equal(n->p->side[B].edge.len, 3000);
 	pair_send(n->p, n->p->side[B].edge.last, "answer", 6, 6);
 	net_run(n, n->p->now + CV_SEC(1));
 	assert_int_equal(n->p->side[A].edge.dgrams, 1);

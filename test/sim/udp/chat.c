@@ -14,7 +14,9 @@ static void fill(uint8_t *p, uint32_t len, const struct chat *c, unsigned dir,
 	uint32_t key = c->no << 24 | dir << 16 | seq;
 	cv_put32(p, key);
 	cv_put32(p + 4, len);
-	memset(p + HEAD, (int)(key * 37 + 11) & 0xff, len - HEAD);
+	/* another in each place, so that none may stand elsewhere */
+	for (uint32_t i = HEAD; i < len; i++)
+		p[i] = (uint8_t)(key * 37 + i + (i >> 8) * 3);
 }
 
 static struct host *host_of(const struct chat *c, unsigned dir)
@@ -184,6 +186,9 @@ void chats_new(struct world *w)
 				 ? spread(&w->rng, CV_MS(500), CV_SEC(30))
 				 : spread(&w->rng, CV_MS(5), CV_MS(500));
 		c->size = (uint32_t)spread(&w->rng, 20, 1600);
+		/* ... or in parts */
+		if (chance(&w->rng, 25))
+			c->size = (uint32_t)spread(&w->rng, 1400, CV_DGRAM_MAX);
 		snprintf(c->target, sizeof c->target, "chat:%u", i);
 		c->send.fire = on_send;
 		c->answer.fire = on_answer;

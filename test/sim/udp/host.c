@@ -2,6 +2,7 @@
 #include "sim/udp/host.h"
 
 #include "sim/udp/chat.h"
+#include "sim/udp/cut.h"
 #include "sim/udp/net.h"
 #include "sim/udp/talk.h"
 
@@ -106,7 +107,7 @@ static bool send_train(struct udp *u, struct cv_train *t, cv_time now)
 		}
 		if (n + around > w->cfg.most) {
 			w->faults[FAULT_TOO_BIG]++;
-			w->tally.lost += net_dgrams(w, cv_buf_data(b), n);
+			w->tally.lost += net_dgrams(h, cv_buf_data(b), n);
 			cv_node_too_big(&h->node, &u->link, n + around, now);
 		} else {
 			net_send(h, &t->to, cv_buf_data(b), n);
@@ -156,13 +157,13 @@ static void answer(struct cv_link *link, cv_time now)
 
 /* --- links --- */
 
-static uint64_t lost_in(struct world *w, const struct cv_train *t)
+static uint64_t lost_in(struct host *h, const struct cv_train *t)
 {
 	uint8_t *p = cv_buf_data(t->buf);
 	uint64_t sum = 0;
 	for (uint32_t left = t->buf->len, n; left; left -= n, p += n) {
 		n = left < t->seg ? left : t->seg;
-		sum += net_dgrams(w, p, n);
+		sum += net_dgrams(h, p, n);
 	}
 	return sum;
 }
@@ -175,7 +176,7 @@ static void close_link(struct cv_link *link, const char *why)
 	cv_list_del(&u->all);
 	event_set(h->w, &u->writable, CV_NEVER);
 	if (u->kept.buf) {
-		h->w->tally.lost += lost_in(h->w, &u->kept);
+		h->w->tally.lost += lost_in(h, &u->kept);
 		cv_buf_free(&h->node.pool, u->kept.buf);
 	}
 	cv_node_link_down(&h->node, link, host_now(h));
@@ -254,6 +255,8 @@ static void packet(struct host *h, struct packet *k)
 			cv_drop_name((enum cv_drop)drop));
 		h->packet_drops[drop]++;
 		h->w->tally.lost += k->dgrams;
+	} else {
+		cut_taken(h->w, k->sender, k->bytes, k->len);
 	}
 	if (h->port.replies.head)
 		answer(&h->port, now);

@@ -7,6 +7,7 @@
  */
 #include "sim/seeds.h"
 #include "sim/udp/chat.h"
+#include "sim/udp/cut.h"
 #include "sim/udp/host.h"
 #include "sim/udp/net.h"
 #include "sim/udp/table.h"
@@ -130,6 +131,7 @@ static void settle(struct world *w)
 	for (unsigned i = w->hosts; i-- && !w->failed;)
 		host_stop(w->host[i]);
 	net_clear(w);
+	cuts_judge(w);
 	if (!w->failed)
 		audit(w);
 }
@@ -156,6 +158,7 @@ static void add(struct tally *a, const struct tally *b)
 	a->handed += b->handed;
 	a->doubled += b->doubled;
 	a->delivered += b->delivered;
+	a->cut += b->cut;
 	a->dropped += b->dropped;
 	a->lost += b->lost;
 	a->packets += b->packets;
@@ -210,9 +213,10 @@ static void statistics(void)
 	       "ended %.3f s after healing\n",
 		(unsigned long long)t->streams, (unsigned long long)t->complete,
 		(unsigned long long)t->broken_off, (double)t->longest / 1e6);
-	printf("# %llu datagrams, %llu doubled, %llu delivered, %llu dropped, "
-	       "%llu lost\n",
-		(unsigned long long)t->handed, (unsigned long long)t->doubled,
+	printf("# %llu datagrams, %llu in parts, %llu doubled, %llu delivered, "
+	       "%llu dropped, %llu lost\n",
+		(unsigned long long)t->handed, (unsigned long long)t->cut,
+		(unsigned long long)t->doubled,
 		(unsigned long long)t->delivered,
 		(unsigned long long)t->dropped, (unsigned long long)t->lost);
 	for (int i = 0; i < FAULT_N; i++)

@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 #include "sim/udp/net.h"
 
+#include "sim/udp/cut.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define BURST CV_MS(500) /* the longest that is silent */
 
-uint64_t net_dgrams(const struct world *w, uint8_t *p, uint32_t len)
+uint64_t net_dgrams(struct host *from, uint8_t *p, uint32_t len)
 {
-	uint32_t tag = w->cfg.plain ? 0 : CV_TAG;
+	uint32_t tag = from->w->cfg.plain ? 0 : CV_TAG;
 	struct cv_frame f;
 	uint64_t n = 0;
 	if (*p != CV_PACKET_DATA && *p != CV_PACKET_PLAIN_DATA)
@@ -18,6 +20,8 @@ uint64_t net_dgrams(const struct world *w, uint8_t *p, uint32_t len)
 	while (cv_frame_next(&q, end, &f) > 0) {
 		if (f.type == CV_FRAME_DGRAM)
 			n += cv_frame_count(&f);
+		else if (f.type == CV_FRAME_PART)
+			cut_sent(from, &f);
 	}
 	return n;
 }
@@ -177,13 +181,15 @@ void net_send(struct host *h, const struct cv_addr *to, const uint8_t *p,
 {
 	struct world *w = h->w;
 	struct host *peer = who_has(w, to);
-	struct packet like = { .from = h->at, .dest = *to, .len = len };
+	struct packet like = {
+		.from = h->at, .dest = *to, .len = len, .sender = h->no
+	};
 	uint32_t size = len + (w->cfg.v6 ? 48 : 28);
 	hash(w, p, len);
 	tell(h, p, len);
 	w->tally.packets++;
 	w->tally.bytes += len;
-	like.dgrams = net_dgrams(w, (uint8_t *)(uintptr_t)p, len);
+	like.dgrams = net_dgrams(h, (uint8_t *)(uintptr_t)p, len);
 	struct packet *k = new_packet(peer ? peer : h, &like, p);
 	struct way *y = peer ? &w->way[h->no ? h->no : peer->no][!h->no] : NULL;
 	cv_time at;

@@ -10,6 +10,7 @@ struct packet {
 	struct cv_list list; /* in the air */
 	struct packet *next; /* read together with it */
 	struct host *to;
+	unsigned sender;
 	struct cv_addr from, dest;
 	uint64_t dgrams; /* inside */
 	uint32_t len;
@@ -20,8 +21,8 @@ struct packet {
 void net_send(struct host *, const struct cv_addr *to, const uint8_t *p,
 	uint32_t len);
 
-/** net_dgrams() - datagrams in a packet */
-uint64_t net_dgrams(const struct world *, uint8_t *p, uint32_t len);
+/** net_dgrams() - whole datagrams in a packet that has just left */
+uint64_t net_dgrams(struct host *from, uint8_t *p, uint32_t len);
 
 /** net_lost() - it never arrives */
 void net_lost(struct world *, struct packet *);

@@ -2,6 +2,7 @@
 #include "sim/udp/world.h"
 
 #include "sim/udp/chat.h"
+#include "sim/udp/cut.h"
 #include "sim/udp/net.h"
 #include "sim/udp/talk.h"
 
@@ -87,6 +88,7 @@ void world_free(struct world *w)
 		host_free(w->host[i]);
 	talks_free(w);
 	chats_free(w);
+	cuts_free(w);
 	events_clear(&w->events);
 	seals_begin(NULL);
 	free(w);

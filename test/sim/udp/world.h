@@ -19,6 +19,7 @@ enum {
 	TALKS = 48, /* most streams of a life */
 	CHATS = 6,  /* most datagram flows */
 	BATCH = 16, /* packets of one read */
+	CUTS = 256, /* lists of datagrams in parts, by number */
 };
 
 /** enum fault - what can go wrong; each seed switches some of it on */
@@ -56,6 +57,7 @@ struct world;
 struct host;
 struct talk;
 struct chat;
+struct cut;
 
 /** struct weather - of one direction; chances are of a million */
 struct weather {
@@ -94,6 +96,7 @@ struct config {
 struct tally {
 	uint64_t handed, doubled;          /* in */
 	uint64_t delivered, dropped, lost; /* out: by a node, in nets */
+	uint64_t cut;                      /* in parts */
 	uint64_t packets, lost_packets, bytes;
 	uint64_t streams, complete, broken_off;
 	cv_time longest; /* from healing to the end of all streams */
@@ -111,6 +114,7 @@ struct world {
 	struct cv_list flying;    /* packets */
 	struct talk *talk;
 	struct chat *chat;
+	struct cut *cut[CUTS];
 	struct event trouble;
 	bool healed, crashed;
 	bool lax; /* streams may end for want of memory or of a peer */
