@@ -138,6 +138,11 @@ static struct cv_range first_lost(const struct cv_sndbuf *s)
 	return r;
 }
 
+uint64_t cv_sndbuf_next(const struct cv_sndbuf *s)
+{
+	return has_lost(s) ? first_lost(s).lo : s->next;
+}
+
 static void take_lost(struct cv_sndbuf *s, uint32_t max, struct cv_piece *p)
 {
 	struct cv_range r = first_lost(s);

@@ -80,6 +80,9 @@ uint64_t cv_sndbuf_unsent(const struct cv_sndbuf *);
  */
 bool cv_sndbuf_wants(const struct cv_sndbuf *, uint64_t fresh);
 
+/** cv_sndbuf_next() - the offset of the piece that cv_sndbuf_take() has */
+uint64_t cv_sndbuf_next(const struct cv_sndbuf *);
+
 /**
  * cv_sndbuf_take() - Choose the next piece, of at most @max bytes, and take it
  * for sent

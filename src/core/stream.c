@@ -120,9 +120,8 @@ static void feed(struct cv_stream *st)
 /* the frame head in front of the piece that is next */
 static size_t head_size(const struct cv_stream *st)
 {
-	const struct cv_ranges *lost = &st->tx.lost;
-	uint64_t at = lost->count ? lost->r[0].lo : st->tx.next;
-	return 1 + cv_varint_size(st->end->id) + cv_varint_size(at);
+	return 1 + cv_varint_size(st->end->id) +
+	       cv_varint_size(cv_sndbuf_next(&st->tx));
 }
 
 static size_t put_window(struct cv_stream *st, uint8_t *p, size_t room)

@@ -91,6 +91,7 @@ static bool take(struct fix *f, uint32_t max, uint64_t fresh)
 {
 	struct cv_piece p = { .len = 12345 };
 	uint64_t next = f->s.next;
+	uint64_t said = cv_sndbuf_next(&f->s);
 	bool wants = cv_sndbuf_wants(&f->s, fresh);
 	bool got = cv_sndbuf_take(&f->s, &f->env, max, fresh, &p);
 	if (max)
@@ -101,6 +102,8 @@ static bool take(struct fix *f, uint32_t max, uint64_t fresh)
 	}
 	assert_true(p.len <= max);
 	assert_true(p.len || p.fin);
+	if (max)
+		assert_int_equal(p.offset, said);
 	assert_true(p.offset >= f->s.base && p.offset + p.len <= f->s.end);
 	if (p.len && !p.again) {
 		assert_true(p.offset == next && p.len <= fresh);
