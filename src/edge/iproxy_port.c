@@ -61,7 +61,7 @@ void cv_iproxy_port_answer(struct cv_iproxy_port *p,
 	size_t len = cv_iproxy_write(x, bytes);
 	unsigned n = 0;
 	if (p->kinds)
-		n = cv_lan_answers(p->lan, from, way, ANSWERS);
+		n = cv_lan_answers(p->lan, from, false, way, ANSWERS);
 	if (!n && !cv_addr_any(&from->addr)) { /* by the routes there are */
 		way[n] = *from;
 		way[n++].ifindex = 0;

@@ -169,7 +169,7 @@ static void answer(struct cv_beacon *b, const struct askers *to,
 	a->held = (uint32_t)(now - w->heard);
 	a->uptime = b->uptime + (uint32_t)((now - b->since) / CV_SEC(1));
 	uint32_t len = (uint32_t)cv_answer_put(packet, a);
-	unsigned n = cv_lan_answers(b->lan, &to->at[rank], way, 2);
+	unsigned n = cv_lan_answers(b->lan, &to->at[rank], false, way, 2);
 	for (unsigned i = 0; i < n; i++) {
 		struct cv_frame f = { .data = packet, .len = len, .seg = len };
 		if (cv_lan_send(b->lan, &way[i], &f))

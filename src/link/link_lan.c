@@ -174,7 +174,7 @@ static void learn(struct lan *l, const struct cv_lan_way *at, cv_time now)
 		cv_ways_heard(&l->ways, at, now);
 		return;
 	}
-	unsigned n = cv_lan_answers(l->port->lan, at, way, ANSWERS);
+	unsigned n = cv_lan_answers(l->port->lan, at, false, way, ANSWERS);
 	for (unsigned i = 0; i < n; i++)
 		cv_ways_add(&l->ways, &way[i]);
 }
@@ -331,30 +331,14 @@ static void flush(struct cv_link *link, cv_time now)
 	}
 }
 
-/* what reaches everybody on the interface of that way, too */
-static unsigned add_everybody(const struct cv_lan_port *p,
-	const struct cv_lan_way *at, struct cv_lan_way way[ANSWERS], unsigned n)
-{
-	struct cv_lan_way cast[CV_WAYS_CASTS];
-	unsigned kinds = 1 << CV_LAN_BROADCAST | 1 << CV_LAN_FRAMECAST;
-	unsigned all =
-		cv_lan_casts(p->lan, kinds, at->addr.port, cast, CV_WAYS_CASTS);
-	for (unsigned i = 0; i < all && n < ANSWERS; i++)
-		if (cast[i].ifindex == at->ifindex)
-			way[n++] = cast[i];
-	return n;
-}
-
 /* by every way that may reach whoever sent the packet being worked off; @first:
    nothing has been said to it, and what goes to a station alone may not pass */
 static void reply(
 	struct cv_lan_port *p, uint8_t *data, uint32_t len, bool first)
 {
 	struct cv_lan_way way[ANSWERS];
-	unsigned n = cv_lan_answers(p->lan, &p->at, way, ANSWERS);
+	unsigned n = cv_lan_answers(p->lan, &p->at, first, way, ANSWERS);
 	int e = ENETUNREACH;
-	if (first && p->at.kind == CV_LAN_FRAME)
-		n = add_everybody(p, &p->at, way, n);
 	for (unsigned i = 0; i < n; i++) {
 		struct cv_frame f = { .data = data, .len = len, .seg = len };
 		if (!cv_lan_send(p->lan, &way[i], &f))

@@ -539,7 +539,7 @@ bool cv_lan_usable(const struct cv_lan *l, const struct cv_lan_way *w)
 }
 
 unsigned cv_lan_answers(const struct cv_lan *l, const struct cv_lan_way *from,
-	struct cv_lan_way *out, unsigned max)
+	bool loud, struct cv_lan_way *out, unsigned max)
 {
 	const struct cv_iface *i = cv_ifaces_at(&l->ifaces, from->ifindex);
 	struct casts c = { .out = out, .max = max, .port = from->addr.port };
@@ -547,7 +547,7 @@ unsigned cv_lan_answers(const struct cv_lan *l, const struct cv_lan_way *from,
 		return 0;
 	if (cv_lan_usable(l, from) && max)
 		out[c.n++] = *from;
-	if (!c.n)
+	if (!c.n || (loud && from->kind == CV_LAN_FRAME))
 		add_casts(l, 1 << CV_LAN_BROADCAST | 1 << CV_LAN_FRAMECAST, i,
 			&c);
 	return c.n;

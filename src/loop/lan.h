@@ -139,6 +139,7 @@ bool cv_lan_usable(const struct cv_lan *, const struct cv_lan_way *);
 /**
  * cv_lan_answers() - The ways by which an answer reaches whoever sent a message
  * @from:	its way
+ * @loud:	to everybody as well if it is a frame: those may not pass
  *
  * The way back, if that is one; a sender whose address is none here, or not of
  * this subnet, only hears what is sent to everybody on that interface.
@@ -146,7 +147,7 @@ bool cv_lan_usable(const struct cv_lan *, const struct cv_lan_way *);
  * Return: how many were filled in, at most @max
  */
 unsigned cv_lan_answers(const struct cv_lan *, const struct cv_lan_way *from,
-	struct cv_lan_way *out, unsigned max);
+	bool loud, struct cv_lan_way *out, unsigned max);
 
 /** cv_lan_ifaces() - those of the machine, as they are now */
 const struct cv_ifaces *cv_lan_ifaces(const struct cv_lan *);
