@@ -49,16 +49,18 @@ enum {
 	CV_SESSION_WINDOW = 8 << 20,     /* ... and of a session */
 	CV_STREAM_WINDOW_MAX = 16 << 20, /* what they grow to */
 	CV_SESSION_WINDOW_MAX = 32 << 20,
-	CV_UNSENT_MIN = 128 << 10,  /* of a stream, waiting to be sent */
-	CV_UNSENT_MAX = 1 << 20,    /* ... on a fast path */
-	CV_UNSENT_LINK = 512 << 10, /* ... on a byte stream */
-	CV_TRACE_LINE = 500,        /* bytes of an event */
-	CV_FRAME_LEAST = 24,        /* what is left of a packet is of use */
-	CV_INITIAL_WINDOW = 10,     /* packets (RFC 9002, section 7.2) */
-	CV_NUDGE_BYTES = 1000,      /* in a packet of a busy sender */
-	CV_NUDGE_PACKETS = 16,      /* come from a busy one */
-	CV_PACKET_PARTS = 64,       /* things in a packet to be sent again */
-	CV_OPENED_RANGES = 256,     /* what a peer opened, as ranges */
+	CV_SESSION_CROWDED = 24 << 20,   /* waiting for consumers, of these */
+	CV_STREAM_WINDOW_SURE = 4 << 20, /* beyond, 4 times as much came */
+	CV_UNSENT_MIN = 128 << 10,       /* of a stream, waiting to be sent */
+	CV_UNSENT_MAX = 1 << 20,         /* ... on a fast path */
+	CV_UNSENT_LINK = 512 << 10,      /* ... on a byte stream */
+	CV_TRACE_LINE = 500,             /* bytes of an event */
+	CV_FRAME_LEAST = 24,    /* what is left of a packet is of use */
+	CV_INITIAL_WINDOW = 10, /* packets (RFC 9002, section 7.2) */
+	CV_NUDGE_BYTES = 1000,  /* in a packet of a busy sender */
+	CV_NUDGE_PACKETS = 16,  /* come from a busy one */
+	CV_PACKET_PARTS = 64,   /* things in a packet to be sent again */
+	CV_OPENED_RANGES = 256, /* what a peer opened, as ranges */
 
 	/* datagrams larger than a packet */
 	CV_PARTS_DGRAMS = 32, /* of a session, being put together */
@@ -130,6 +132,10 @@ enum {
 #define CV_SKEW_WINDOW CV_SEC(60) /* clock offset: minimum over this long */
 
 /* flows and links */
+/* nothing taken for so long: may be cut off if others wait; and looks between
+   two of these */
+#define CV_STUCK CV_SEC(10)
+#define CV_STUCK_LOOK CV_MS(200)
 #define CV_FLOW_IDLE CV_SEC(180) /* RFC 4787 REQ-5 asks at least 120 s */
 #define CV_LINK_YOUNG CV_SEC(1)  /* lived shorter: counts as a failure */
 #define CV_GAUGE CV_MS(1) /* an estimate of a link is good for this long */

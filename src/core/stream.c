@@ -235,6 +235,9 @@ int cv_stream_input(struct cv_stream *st, const struct cv_frame *f, cv_time now)
 	struct cv_node *n = st->transport->session->node;
 	if (check(st, f))
 		return CULVERT_EPROTO;
+	if (st->rx.taken == st->rx.next) /* nothing waits: its time begins */
+		st->took = now;
+	cv_credit_arrived(st->transport, now);
 	int64_t old = cv_rcvbuf_direct(&st->rx, f->value, f->len);
 	size_t len;
 	if (old >= 0) {
@@ -357,6 +360,7 @@ void cv_flow_took(struct cv_node *n, struct cv_end *to, size_t len, cv_time now)
 	if (!t)
 		return;
 	st->rx.taken += len;
+	st->took = now;
 	cv_flow_touch(&n->flows, f, now);
 	if (st->rx.final == UINT64_MAX &&
 		st->rx.limit - st->rx.taken < st->window / 2)

@@ -43,6 +43,7 @@ struct cv_stream {
 	struct cv_rcvbuf rx;
 	uint32_t window;       /* bytes that the peer may send at once */
 	uint64_t taken;        /* of what we sent, by the far consumer */
+	cv_time took;          /* when something was, or came to nobody */
 	uint64_t told;         /* of what came in, that we said was taken */
 	bool tell;             /* WINDOW is to be sent */
 	bool stalled;          /* by the session's window: in that list */

@@ -197,8 +197,10 @@ void cv_transport_grow(const struct cv_transport *t, uint32_t *window,
 	cv_time rtt = t->path            ? cv_rtt_smoothed(&t->rtt)
 		      : t->session->turn ? t->session->turn->rtt
 					 : 0;
+	/* what came fast may wait in the buffers of a program that stopped */
+	bool sure = *window < CV_STREAM_WINDOW_SURE || count >= 4ull * *window;
 	if (now - tuned->since < rtt + CV_MS(1) && *window < tuned->most &&
-		!cv_pool_scarce(&t->session->node->pool))
+		sure && !cv_pool_scarce(&t->session->node->pool))
 		*window *= 2;
 	tuned->since = now;
 	tuned->at = count;
@@ -356,7 +358,8 @@ static cv_time speak_at(struct cv_transport *t, cv_time now)
 void cv_transport_schedule(struct cv_transport *t, cv_time now)
 {
 	struct cv_session *s = t->session;
-	cv_time when = cv_parts_deadline(&t->whole);
+	cv_time when =
+		cv_earlier(cv_parts_deadline(&t->whole), cv_credit_deadline(t));
 	if (can_speak(s, now))
 		when = cv_earlier(when, speak_at(t, now));
 	if (t->path) {
@@ -373,6 +376,7 @@ static void tick(struct cv_transport *t, cv_time now)
 {
 	cv_parts_expire(&t->whole, &t->session->node->pool, now);
 	cv_transport_count_lost(t);
+	cv_credit_clock(t, now);
 	if (!t->path)
 		return;
 	cv_roam_clock(t->path, now);

@@ -22,6 +22,7 @@
 
 #include "core/acks.h"
 #include "core/cc.h"
+#include "core/credit.h"
 #include "core/loss.h"
 #include "core/pacer.h"
 #include "core/parts.h"
@@ -54,6 +55,7 @@ struct cv_transport {
 	uint64_t taken;             /* bytes ever */
 	uint32_t window;            /* what we would say now */
 	bool tell;
+	cv_time crowded; /* when to look who is stuck; 0: never */
 	struct cv_tuned tuned;
 
 	/* a datagram path, while there is one */

@@ -126,7 +126,7 @@ static size_t put_window(struct cv_transport *t, uint8_t *p, size_t room)
 		return 0;
 	cv_transport_part(t, CV_PART_WINDOW, CV_NO_FLOW);
 	t->tell = false;
-	t->rx_window = t->window;
+	t->rx_window = cv_credit_offer(t);
 	return cv_frame_put(
 		p, &(struct cv_frame){ .type = CV_FRAME_SESSION_WINDOW,
 			   .value = t->rx_window });

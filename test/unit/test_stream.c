@@ -173,7 +173,7 @@ static void test_slow_reader_window_stays(void **state)
 /* streams that nobody reads from hold up the session, not for ever */
 static void test_session_window(void **state)
 {
-	enum { N = CV_SESSION_WINDOW / CV_STREAM_WINDOW + 2 };
+	enum { N = CV_SESSION_WINDOW_MAX / CV_STREAM_WINDOW + 2 };
 	struct pair *p = pair_streams();
 	struct cv_end *e[N][2];
 	(void)state;
@@ -186,7 +186,7 @@ static void test_session_window(void **state)
 		push(p, e[i][A]);
 	}
 	struct cv_transport *t = p->side[A].s->transport;
-	assert_int_equal(p->side[B].edge.streamed, CV_SESSION_WINDOW);
+	assert_int_equal(p->side[B].edge.streamed, CV_SESSION_WINDOW_MAX);
 	assert_int_equal(cv_transport_fresh(t), 0);
 	assert_true(stream_of(e[N - 1][A])->stalled);
 	/* one of the first is broken off: its share goes to the others */
@@ -195,8 +195,8 @@ static void test_session_window(void **state)
 	pair_run(p, p->now + CV_SEC(1));
 	assert_int_equal(p->side[A].edge.closes, 1);
 	assert_int_equal(p->side[A].edge.why, CV_RESET_ABORTED);
-	assert_int_equal(
-		p->side[B].edge.streamed, CV_SESSION_WINDOW + CV_STREAM_WINDOW);
+	assert_int_equal(p->side[B].edge.streamed,
+		CV_SESSION_WINDOW_MAX + CV_STREAM_WINDOW);
 	p->side[B].edge.hoard = false;
 	for (int i = 1; i < N; i++)
 		streams_take(p, e[i][B], streams_got(e[i][B]));
@@ -461,10 +461,10 @@ static void test_beyond_session(void **state)
 	open_ends(p, e);
 	struct cv_transport *t = p->side[B].s->transport;
 	uint64_t id = e[A][1].id;
-	t->rx_window = 500;
 	p->side[B].edge.hoard = true;
 	assert_int_equal(inject_stream(p, id, 0, 400, false), 0);
 	uint64_t out = t->rx_out;
+	t->rx_window = 500;
 	assert_int_equal(inject_stream(p, id, 400, 1000, true), 1);
 	assert_int_equal(t->rx_out, out);
 	t->rx_window = CV_SESSION_WINDOW;
