@@ -926,9 +926,9 @@ def _():
         names = [s.stream(silent.url) for _ in range(40)]
         s.until(lambda: all(n.opened for n in names))
         fits, beyond = [], []
-        for i, n in enumerate(names):       # the session's window is used up by as many
+        for i, n in enumerate(names):       # the session's window is raised by what waits, so far
             for at in range(WINDOW - 1, 0, -30_000):
-                (fits if i < SESSION_WINDOW // WINDOW else beyond).append(s.raw(stream(n.name, at, b"x")))
+                (fits if i < SESSION_LARGEST // WINDOW else beyond).append(s.raw(stream(n.name, at, b"x")))
             s.barrier()
         s.barrier()
         true(all(n in s.acks for n in fits), "not acknowledged what fits")
