@@ -7,6 +7,7 @@ Panels, one above the other: rate, window, round-trip time, and what happened
 """
 import argparse
 import collections
+import contextlib
 import json
 import math
 import sys
@@ -38,12 +39,13 @@ def read(path, peer=None):
     """samples and events of one peer, the one that carried most; times begin
     at 0.  The last line may be cut off where the program was killed."""
     rows = []
-    with open(path, encoding="utf-8") as f:
-        for line in f:
-            try:
-                rows.append(json.loads(line))
-            except ValueError:
-                continue
+    try:
+        with open(path, encoding="utf-8") as f:
+            for line in f:
+                with contextlib.suppress(ValueError):
+                    rows.append(json.loads(line))
+    except OSError as e:
+        sys.exit(f"{path}: {e.strerror}")
     rows = [r for r in rows if isinstance(r, dict) and "t" in r and "ev" in r]
     paths = [r for r in rows if r["ev"] == "path"]
     if not paths:

@@ -329,7 +329,7 @@ void cv_node_too_big(
 	if (!t || t->path != link->path)
 		return;
 	cv_pmtud_refused(&t->pmtud, (uint32_t)size, now);
-	cv_cc_mss(&t->cc, t->pmtud.mtu);
+	cv_transport_resized(t, now);
 }
 
 void cv_node_rerouted(struct cv_node *n, struct cv_link *link, cv_time now)

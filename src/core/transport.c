@@ -2,6 +2,7 @@
 #include "core/transport.h"
 
 #include "core/node.h"
+#include "core/trace.h"
 
 #include <assert.h>
 
@@ -143,8 +144,18 @@ void cv_transport_path(struct cv_transport *t, struct cv_path *p, cv_time now)
 	cv_transport_schedule(t, now);
 }
 
+void cv_transport_resized(struct cv_transport *t, cv_time now)
+{
+	cv_cc_mss(&t->cc, t->pmtud.mtu);
+	cv_trace(t, now, "mtu", "\"mtu\":%u", t->pmtud.mtu);
+}
+
 void cv_transport_moved(struct cv_transport *t, bool same, cv_time now)
 {
+	char to[CV_ADDRTEXT];
+	cv_trace(t, now, "migrate", "\"to\":\"%s\",\"same_host\":%s",
+		cv_addr_format(&t->path->link->remote, to),
+		same ? "true" : "false");
 	t->generation++;
 	abandon(t, -1, now);
 	if (!same)

@@ -102,6 +102,9 @@ void cv_transport_path(struct cv_transport *, struct cv_path *, cv_time now);
  * elsewhere, and what was learnt of the path is void, unless @same host */
 void cv_transport_moved(struct cv_transport *, bool same, cv_time now);
 
+/** cv_transport_resized() - packets of the path are of another size now */
+void cv_transport_resized(struct cv_transport *, cv_time now);
+
 /** cv_transport_restart() - the peer has forgotten everything */
 void cv_transport_restart(struct cv_transport *);
 

@@ -41,7 +41,7 @@ static void part_acked(
 	case CV_PART_PROBE:
 		if (cv_pmtud_probe_acked(
 			    &t->pmtud, (uint32_t)part->offset, w->now))
-			cv_cc_mss(&t->cc, t->pmtud.mtu);
+			cv_transport_resized(t, w->now);
 		break;
 	case CV_PART_WINDOW:
 	case CV_PART_ACK:
@@ -147,7 +147,7 @@ static void detect(struct cv_transport *t, struct news *w)
 				w->lost_at = x->at;
 			cv_rate_lost(&t->rate, size);
 			if (cv_pmtud_lost(&t->pmtud, size, w->now))
-				cv_cc_mss(&t->cc, t->pmtud.mtu);
+				cv_transport_resized(t, w->now);
 		}
 		cv_transport_give_up(t, x, w->now);
 	}
