@@ -50,7 +50,7 @@ enum {
 	CV_STREAM_WINDOW_MAX = 16 << 20, /* what they grow to */
 	CV_SESSION_WINDOW_MAX = 32 << 20,
 	CV_SESSION_CROWDED = 24 << 20,   /* waiting for consumers, of these */
-	CV_STREAM_WINDOW_SURE = 4 << 20, /* beyond, 4 times as much came */
+	CV_STREAM_WINDOW_SURE = 8 << 20, /* beyond, 4 times as much came */
 	CV_UNSENT_MIN = 128 << 10,       /* of a stream, waiting to be sent */
 	CV_UNSENT_MAX = 1 << 20,         /* ... on a fast path */
 	CV_UNSENT_LINK = 512 << 10,      /* ... on a byte stream */
