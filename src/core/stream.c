@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "core/stream.h"
 
+#include "core/credit.h"
 #include "core/node.h"
 #include "core/transport.h"
 
@@ -220,6 +221,9 @@ static void widen(struct cv_stream *st, cv_time now)
 	struct cv_rcvbuf *rx = &st->rx;
 	uint32_t before = st->window;
 	if (rx->next - rx->taken > st->window / 16 || rx->final != UINT64_MAX)
+		return;
+	/* what came fast may wait in the buffers of a program that stopped */
+	if (before >= CV_STREAM_WINDOW_SURE && rx->highest / 4 < before)
 		return;
 	cv_transport_grow(
 		st->transport, &st->window, &st->tuned, rx->highest, now);

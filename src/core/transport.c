@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "core/transport.h"
 
+#include "core/credit.h"
 #include "core/node.h"
 #include "core/trace.h"
 
@@ -208,10 +209,8 @@ void cv_transport_grow(const struct cv_transport *t, uint32_t *window,
 	cv_time rtt = t->path            ? cv_rtt_smoothed(&t->rtt)
 		      : t->session->turn ? t->session->turn->rtt
 					 : 0;
-	/* what came fast may wait in the buffers of a program that stopped */
-	bool sure = *window < CV_STREAM_WINDOW_SURE || count >= 4ull * *window;
 	if (now - tuned->since < rtt + CV_MS(1) && *window < tuned->most &&
-		sure && !cv_pool_scarce(&t->session->node->pool))
+		!cv_pool_scarce(&t->session->node->pool))
 		*window *= 2;
 	tuned->since = now;
 	tuned->at = count;

@@ -22,7 +22,6 @@
 
 #include "core/acks.h"
 #include "core/cc.h"
-#include "core/credit.h"
 #include "core/loss.h"
 #include "core/pacer.h"
 #include "core/parts.h"

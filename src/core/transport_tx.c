@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "core/transport.h"
 
+#include "core/credit.h"
 #include "core/node.h"
 
 #include <string.h>
