@@ -125,17 +125,18 @@ bool cv_ways_echoed(struct cv_ways *w, uint64_t token, cv_time now)
 	x->proven = now;
 	x->rtt = now - x->asked;
 	struct cv_way *used = w->used < 0 ? NULL : &w->way[w->used];
+	bool silent = stale(w);
 	if (used == x) {
 		end_doubt(w);
 		return false;
 	}
-	if (stale(w) && better(used, x)) {
+	if (silent && better(used, x)) {
 		last_call(w, x, now);
 		return false;
 	}
-	if (used && !stale(w) && !better(x, used))
+	if (used && !silent && !better(x, used))
 		return false;
-	if (!used || stale(w))
+	if (!used || silent)
 		end_doubt(w);
 	take(w, x);
 	return true;
@@ -161,8 +162,9 @@ bool cv_ways_settle(struct cv_ways *w, cv_time now)
 
 void cv_ways_doubt(struct cv_ways *w, cv_time now)
 {
-	if (w->settle) /* it is about to end */
+	if (w->settle && w->used >= 0) /* it is about to end */
 		return;
+	w->settle = 0;
 	w->doubt = now;
 	for (unsigned i = 0; i < w->n; i++)
 		w->way[i].tries = 0;
@@ -238,10 +240,8 @@ void cv_ways_asked(struct cv_way *x, uint64_t token, cv_time now)
 cv_time cv_ways_deadline(const struct cv_ways *w)
 {
 	cv_time first = w->settle ? w->settle : CV_NEVER;
-	for (unsigned i = 0; i < w->n; i++) {
-		const struct cv_way *x = &w->way[i];
-		first = cv_earlier(first, due_at(w, x));
-	}
+	for (unsigned i = 0; i < w->n; i++)
+		first = cv_earlier(first, due_at(w, &w->way[i]));
 	return first;
 }
 

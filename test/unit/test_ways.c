@@ -398,6 +398,21 @@ static void a_lesser_one_waits_no_longer(void **state)
 	assert_false(cv_ways_settle(&f->w, f->now));
 }
 
+/* nothing is waited for any more: all are asked anew */
+static void one_that_is_gone_is_not_waited_for(void **state)
+{
+	struct fix *f = *state;
+	lesser_echoes(f);
+	f->w.way[f->w.used].way.ifindex = 9;
+	f->gone = 9;
+	assert_true(sweep(f));
+	f->now += CV_MS(1);
+	cv_ways_doubt(&f->w, f->now);
+	assert_int_equal(f->w.settle, 0);
+	assert_int_equal(challenge(f), 2);
+	assert_true(cv_ways_echoed(&f->w, f->token, f->now));
+}
+
 /* --- what is gone --- */
 
 static void ways_of_a_lost_interface_are_forgotten(void **state)
@@ -452,6 +467,7 @@ int main(void)
 		TEST(another_takes_over_in_doubt),
 		TEST(a_lesser_one_waits_for_it),
 		TEST(a_lesser_one_waits_no_longer),
+		TEST(one_that_is_gone_is_not_waited_for),
 		TEST(ways_of_a_lost_interface_are_forgotten),
 		TEST(old_ones_are_forgotten),
 	};
