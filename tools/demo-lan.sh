@@ -38,7 +38,6 @@ cleanup() {
 
 # wait_for TEXT FILE - until the text stands in the file, at most 10 s
 wait_for() {
-	touch "$2" # who writes it may not have begun
 	for _ in $(seq 200); do
 		! grep -q -- "$1" "$2" 2>/dev/null || return 0
 		sleep 0.05

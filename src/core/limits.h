@@ -65,8 +65,8 @@ enum {
 	/* datagrams larger than a packet */
 	CV_PARTS_DGRAMS = 32, /* of a session, being put together */
 	CV_PARTS_PIECES = 64, /* of one, that do not touch */
-	CV_PARTS_WINDOW =
-		1024,         /* numbers of which is known that they are over */
+	/* numbers of which is known that they are over */
+	CV_PARTS_WINDOW = 1024,
 	CV_PART_SPARE = 64,   /* bytes that one takes beyond its share */
 	CV_PART_LEAST = 1000, /* bytes of a part that are never too few */
 
@@ -126,16 +126,16 @@ enum {
 #define CV_HOLD_AGE CV_SEC(1)  /* while the session is being set up */
 #define CV_CHUNK_SPAN CV_MS(1) /* arrival times in one chunk */
 #define CV_PARTS_AGE CV_SEC(1) /* until a datagram in parts is given up */
-#define CV_PARTS_SEND                                                          \
-	CV_MS(500)                /* ... what was begun is sent for this long  \
-				   */
+/* ... and what was begun is sent for this long */
+#define CV_PARTS_SEND CV_MS(500)
 #define CV_SKEW_WINDOW CV_SEC(60) /* clock offset: minimum over this long */
 
-/* flows and links */
-/* nothing taken for so long: may be cut off if others wait; and looks between
-   two of these */
+/* nothing taken for so long: may be cut off if others wait; between two looks
+ */
 #define CV_STUCK CV_SEC(10)
 #define CV_STUCK_LOOK CV_MS(200)
+
+/* flows and links */
 #define CV_FLOW_IDLE CV_SEC(180) /* RFC 4787 REQ-5 asks at least 120 s */
 #define CV_LINK_YOUNG CV_SEC(1)  /* lived shorter: counts as a failure */
 #define CV_GAUGE CV_MS(1) /* an estimate of a link is good for this long */

@@ -43,8 +43,8 @@ struct cv_stream {
 	struct cv_rcvbuf rx;
 	uint32_t window;       /* bytes that the peer may send at once */
 	uint64_t taken;        /* of what we sent, by the far consumer */
-	cv_time took;          /* when something was, or came to nobody */
 	uint64_t told;         /* of what came in, that we said was taken */
+	cv_time took;          /* when some was, or since when some waits */
 	bool tell;             /* WINDOW is to be sent */
 	bool stalled;          /* by the session's window: in that list */
 	bool starved;          /* the edge wants room */

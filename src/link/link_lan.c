@@ -12,8 +12,8 @@
 #include "core/transport.h"
 #include "core/wire.h"
 #include "link/again.h"
-#include "loop/lan_options.h"
 #include "link/ways.h"
+#include "loop/lan_options.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -239,7 +239,7 @@ static void on_clock(struct ev_loop *ev, ev_timer *w, int events)
 	if (cv_ways_settle(&l->ways, now))
 		switched(l, true, now);
 	challenge(l, now);
-	bound(l);
+	bound(l); /* what was presumed to be a way may be none any more */
 	arm(l, now);
 }
 

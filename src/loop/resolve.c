@@ -172,11 +172,16 @@ static void on_later(struct ev_loop *ev, ev_timer *w, int events)
 	finish(q);
 }
 
-/* an address with the name or number of its zone (RFC 4007, section 11) */
-static bool zoned(struct cv_query *q, const char *host)
+/* an address, perhaps with the name or number of its zone (RFC 4007, section
+   11) */
+static bool literal(struct cv_query *q, const char *host)
 {
 	const char *zone = strchr(host, '%');
 	char ip[CV_URL_HOST], *end;
+	q->n = 1;
+	if (!cv_addr_parse_ip(host, &q->addr[0]))
+		return true;
+	q->n = 0;
 	if (!zone || zone - host >= (long)sizeof ip)
 		return false;
 	snprintf(ip, sizeof ip, "%.*s", (int)(zone - host), host);
@@ -203,12 +208,7 @@ struct cv_query *cv_resolve(
 	q->user = user;
 	ev_timer_init(&q->later, on_later, 0., 0.);
 	q->later.data = q;
-	if (!cv_addr_parse_ip(host, &q->addr[0])) {
-		q->n = 1;
-		ev_timer_start(l->ev, &q->later);
-		return q;
-	}
-	if (zoned(q, host)) {
+	if (literal(q, host)) {
 		ev_timer_start(l->ev, &q->later);
 		return q;
 	}
