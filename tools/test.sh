@@ -5,14 +5,29 @@
 set -u
 build=${1:-build}
 passed=0 failed=0
+failures=$(mktemp)
+trap 'rm -f "$failures"' EXIT
 
 if [ "$(id -u)" -ne 0 ]; then
 	echo "test: network namespaces need root; type: sudo make test" >&2
 	exit 1
 fi
 
+# name_failures LOG - what failed in which test of a run, and what it said
+name_failures() {
+	awk '/^test: / { name = $0; sub(/^test: *[^:]*:/, "", name) }
+		/^not ok / || (/^result: / && !/exit status 0$/) {
+			print name ": " $0
+			more = 4
+			next
+		}
+		/^#/ && more-- > 0 { print; next }
+		{ more = 0 }' "$1" >>"$failures"
+}
+
 # count LOG CODE - add the TAP lines of a run to the total
 count() {
+	name_failures "$1"
 	ok=$(grep -c '^ok ' "$1")
 	bad=$(grep -c '^not ok ' "$1")
 	# a test that crashed or timed out has no line that says so
@@ -59,7 +74,10 @@ if python3 test/unit/coverage.py "$build-cov"; then
 	passed=$((passed + 1))
 else
 	failed=$((failed + 1))
+	echo "coverage: see above" >>"$failures"
 fi
 
+# last, where whoever reads only the end finds it
+cat "$failures"
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
