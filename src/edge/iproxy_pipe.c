@@ -8,7 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { LOUDER = 3 }; /* repetitions after which everybody is called again */
+enum { LOUDER = 3 }; /* repetitions after which every way is tried again */
 
 static struct ev_loop *ev_of(const struct cv_iproxy_pipe *p)
 {
@@ -20,9 +20,10 @@ static void emit(struct cv_iproxy_pipe *p, const struct cv_iproxy_packet *x)
 	const struct cv_iproxy *c = p->conn;
 	bool alive =
 		c->sends <= LOUDER && cv_now() - c->heard < CV_IPROXY_KEEPALIVE;
-	bool quiet = p->port->serves || alive;
-	if (p->heard && quiet)
+	if (p->heard && alive)
 		cv_iproxy_port_answer(p->port, x, &p->from);
+	else if (p->port->serves)
+		cv_iproxy_port_seek(p->port, x, &p->from);
 	else
 		cv_iproxy_port_call(p->port, x);
 }

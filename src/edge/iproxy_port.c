@@ -70,6 +70,20 @@ void cv_iproxy_port_answer(struct cv_iproxy_port *p,
 		send_by(p, &way[i], bytes, len);
 }
 
+void cv_iproxy_port_seek(struct cv_iproxy_port *p,
+	const struct cv_iproxy_packet *x, const struct cv_lan_way *from)
+{
+	struct cv_lan_way way[WAYS];
+	uint8_t bytes[CV_IPROXY_MAX];
+	size_t len = cv_iproxy_write(x, bytes);
+	unsigned n = 0;
+	cv_iproxy_port_answer(p, x, from);
+	if (p->kinds)
+		n = cv_lan_casts(p->lan, p->kinds, from->addr.port, way, WAYS);
+	for (unsigned i = 0; i < n; i++)
+		send_by(p, &way[i], bytes, len);
+}
+
 static bool input(struct cv_lan_user *user, const struct cv_lan_msg *m)
 {
 	struct cv_iproxy_port *p =

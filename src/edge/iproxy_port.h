@@ -40,6 +40,11 @@ void cv_iproxy_port_close(struct cv_iproxy_port *);
 void cv_iproxy_port_call(
 	struct cv_iproxy_port *, const struct cv_iproxy_packet *);
 
+/** cv_iproxy_port_seek() - a packet to a client that may not be heard by where
+ * one came from any more: there, and to its port by every interface */
+void cv_iproxy_port_seek(struct cv_iproxy_port *,
+	const struct cv_iproxy_packet *, const struct cv_lan_way *from);
+
 /** cv_iproxy_port_answer() - a packet to where one came from */
 void cv_iproxy_port_answer(struct cv_iproxy_port *,
 	const struct cv_iproxy_packet *, const struct cv_lan_way *from);

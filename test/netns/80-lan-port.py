@@ -45,7 +45,7 @@ def found(*link):
     return [json.loads(x) for x in r.stdout.splitlines()]
 
 
-with Scene("80p", __doc__) as s:
+with Scene("lanp", __doc__) as s:
     lan, nas, ws = Lan(s), s.host("nas"), s.host("ws")
     for host in (nas, ws):
         lan.plug(host)
