@@ -132,6 +132,9 @@ with Scene("51", __doc__) as s:
         all_there()
 
     with s.check("both stop in order, and every connection with them"):
+        server.kill()  # one whose log has left nothing out yet
+        server = s.serve(b, link)
+        all_there()
         client.signal(signal.SIGTERM)
         equal(client.exit_code(), 0)
         until(lambda: server.peer()["links"] == 0, "the server has none")
