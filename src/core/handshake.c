@@ -12,6 +12,15 @@
 
 #include <string.h>
 
+/* at least 1: 0 would say nothing */
+static uint32_t up(const struct cv_session *s, cv_time now)
+{
+	cv_time up = now - (s->began ? s->began : s->node->began);
+	if (up > UINT32_MAX)
+		return UINT32_MAX;
+	return up ? (uint32_t)up : 1;
+}
+
 static struct cv_hello our_hello(const struct cv_session *s, cv_time now)
 {
 	struct cv_node *node = s->node;
@@ -22,6 +31,7 @@ static struct cv_hello our_hello(const struct cv_session *s, cv_time now)
 		.stamp = node->env.wall + now,
 		.instance = node->instance + s->forgotten,
 		.largest = CV_DGRAM_MAX,
+		.up = up(s, now),
 	};
 }
 
@@ -213,7 +223,7 @@ static int plain_init(struct cv_node *node, struct cv_link *link, uint8_t *p,
 		if (s) {
 			s->temporary = true;
 			s->forgotten = node->forgotten;
-			s->rx_at = now;
+			s->began = s->rx_at = now;
 			cv_session_schedule(s, now);
 		}
 	}

@@ -47,6 +47,18 @@ static void make_orphan(struct cv_node *n, struct cv_flow *f)
 	cv_flow_orphan(&n->flows, f, &n->orphans);
 }
 
+/*
+ * The latest moment at which this instance of the peer can have begun; 0: it
+ * does not say, or it was there while its predecessor was heard: of the two
+ * either may have got what we sent, or one of our clocks stood still.
+ */
+static cv_time began(const struct cv_keys *k)
+{
+	cv_time up = k->hello.up;
+	cv_time at = k->born > up ? k->born - up : 0;
+	return up && at >= k->heard ? at : 0;
+}
+
 /* the peer was restarted: it has forgotten our flows, and its own are gone */
 static void check_instance(struct cv_session *s, const struct cv_keys *k)
 {
@@ -65,6 +77,10 @@ static void check_instance(struct cv_session *s, const struct cv_keys *k)
 		l = next) {
 		struct cv_flow *f = CV_CONTAINER(l, struct cv_flow, peers);
 		next = l->next;
+		if (f->stream && cv_stream_unmet(f->stream, began(k))) {
+			cv_stream_again(f->stream, k->born);
+			continue;
+		}
 		if (f->stream) {
 			cv_flow_close(s->node, f, cv_flow_end_in(f, s),
 				CV_RESET_ABORTED, s->rx_at);
@@ -132,6 +148,7 @@ int cv_keys_install(
 	k->from = a->from;
 	k->first = s->number;
 	k->born = now;
+	k->heard = s->rx_at;
 	cv_htab_add(&node->by_index, &k->by_index, a->index);
 	if (a->initiator) {
 		/* the response proved that the responder has them */

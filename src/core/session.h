@@ -42,6 +42,7 @@ struct cv_keys {
 	struct cv_replay replay;
 	struct cv_hello hello; /* the peer's */
 	cv_time born;
+	cv_time heard;  /* when something came in last by then, or 0 */
 	unsigned links; /* that both ends allow */
 	bool fresh;     /* agreed on a link that the session did not have */
 	bool confirmed; /* something came in under them */
@@ -104,7 +105,8 @@ struct cv_session {
 	size_t nflows;
 	struct cv_list waiters;
 	uint64_t forgotten; /* temporary: added to our instance, because what
-			       there was with this peer may be forgotten */
+			       there was with this peer may be forgotten ... */
+	cv_time began;      /* ... before this; 0: as long as the node runs */
 	uint64_t instance;  /* the peer's, 0: never heard of it */
 	uint64_t next_id;
 	uint64_t number; /* of the next packet, whatever its keys */

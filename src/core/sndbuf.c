@@ -290,6 +290,14 @@ void cv_sndbuf_lost(struct cv_sndbuf *s, const struct cv_env *env, uint64_t lo,
 	}
 }
 
+void cv_sndbuf_again(struct cv_sndbuf *s, const struct cv_env *env)
+{
+	cv_ranges_clear(&s->lost, env);
+	s->rest = (struct cv_range){ 0 };
+	s->next = s->base;
+	s->fin_sent = s->fin_lost = false;
+}
+
 bool cv_sndbuf_done(const struct cv_sndbuf *s)
 {
 	return s->fin && s->fin_acked && s->base == s->end;

@@ -107,6 +107,10 @@ uint64_t cv_sndbuf_acked(struct cv_sndbuf *, struct cv_pool *, uint64_t lo,
 void cv_sndbuf_lost(struct cv_sndbuf *, const struct cv_env *, uint64_t lo,
 	uint64_t hi, bool fin);
 
+/** cv_sndbuf_again() - nothing was acknowledged, and it is as if nothing had
+ * been sent */
+void cv_sndbuf_again(struct cv_sndbuf *, const struct cv_env *);
+
 /** cv_sndbuf_done() - everything and the end were acknowledged */
 bool cv_sndbuf_done(const struct cv_sndbuf *);
 

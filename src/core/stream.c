@@ -95,6 +95,8 @@ void cv_stream_wake(struct cv_stream *st, cv_time now)
 	struct cv_session *s = st->transport->session;
 	cv_stream_turn(st);
 	cv_session_open(s, st->end);
+	if (!st->asked && st->end->side && st->flow->epoch == s->epoch)
+		st->asked = now;
 	if (!s->links)
 		cv_session_want(s, now);
 	cv_session_wake(s, now);
@@ -295,6 +297,26 @@ void cv_stream_lost(
 	struct cv_node *n = st->transport->session->node;
 	cv_sndbuf_lost(&st->tx, &n->env, part->offset, part->offset + part->len,
 		part->fin);
+	cv_stream_wake(st, now);
+}
+
+bool cv_stream_unmet(const struct cv_stream *st, cv_time began)
+{
+	bool heard = st->flow->state == CV_FLOW_OPEN || st->rx.highest ||
+		     st->rx.final != UINT64_MAX || st->taken || st->tx.base ||
+		     st->tx.acked.count;
+	return st->transport && st->end->side && !heard &&
+	       (!st->asked || (began && began <= st->asked));
+}
+
+void cv_stream_again(struct cv_stream *st, cv_time now)
+{
+	struct cv_transport *t = st->transport;
+	t->tx_out -= st->tx.next;
+	cv_sndbuf_again(&st->tx, &t->session->node->env);
+	st->tx.limit = CV_STREAM_WINDOW;
+	st->asked = 0;
+	cv_transport_relax(t);
 	cv_stream_wake(st, now);
 }
 

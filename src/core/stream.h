@@ -45,6 +45,7 @@ struct cv_stream {
 	uint64_t taken;        /* of what we sent, by the far consumer */
 	uint64_t told;         /* of what came in, that we said was taken */
 	cv_time took;          /* when some was, or since when some waits */
+	cv_time asked;         /* when its OPEN was first to be sent, or 0 */
 	bool tell;             /* WINDOW is to be sent */
 	bool stalled;          /* by the session's window: in that list */
 	bool starved;          /* the edge wants room */
@@ -99,6 +100,19 @@ int cv_stream_window(struct cv_stream *, const struct cv_frame *, cv_time now);
 /** cv_stream_acked(), cv_stream_lost() - what became of a part */
 void cv_stream_acked(struct cv_stream *, const struct cv_part *);
 void cv_stream_lost(struct cv_stream *, const struct cv_part *, cv_time now);
+
+/**
+ * cv_stream_unmet() - Whether a peer that was restarted has not met it before
+ * @began:	the latest moment at which the new one can have begun; 0:
+ * unknown
+ *
+ * True if this end opened it and nothing was sent of it before @began: whoever
+ * was there earlier cannot have handed its bytes on.
+ */
+bool cv_stream_unmet(const struct cv_stream *, cv_time began);
+
+/** cv_stream_again() - such a one is opened anew, and all of it sent again */
+void cv_stream_again(struct cv_stream *, cv_time now);
 
 /** cv_stream_settle() - if both directions have ended, so does the flow, soon
  */

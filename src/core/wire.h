@@ -55,6 +55,7 @@ enum {
  * @stamp:	wall clock, µs since 1970; only grows (initiations)
  * @instance:	random at every start: a new one has forgotten all flows
  * @largest:	datagram that the sender puts together from parts; 0: none
+ * @up:		µs that its memory of the receiver goes back; 0: not said
  */
 struct cv_hello {
 	uint16_t version, links;
@@ -62,20 +63,20 @@ struct cv_hello {
 	uint64_t stamp;
 	uint64_t instance;
 	uint32_t largest;
+	uint32_t up;
 };
 
 /** cv_hello_put() - version 2, links 2, max_age 4, stamp 8, instance 8,
- * largest 4, zero */
+ * largest 4, up 4 */
 static inline void cv_hello_put(uint8_t p[CV_HELLO], const struct cv_hello *h)
 {
-	for (int i = 0; i < CV_HELLO; i++)
-		p[i] = 0;
 	cv_put16(p, h->version);
 	cv_put16(p + 2, h->links);
 	cv_put32(p + 4, h->max_age);
 	cv_put64(p + 8, h->stamp);
 	cv_put64(p + 16, h->instance);
 	cv_put32(p + 24, h->largest);
+	cv_put32(p + 28, h->up);
 }
 
 static inline void cv_hello_get(const uint8_t p[CV_HELLO], struct cv_hello *h)
@@ -86,6 +87,7 @@ static inline void cv_hello_get(const uint8_t p[CV_HELLO], struct cv_hello *h)
 	h->stamp = cv_get64(p + 8);
 	h->instance = cv_get64(p + 16);
 	h->largest = cv_get32(p + 24);
+	h->up = cv_get32(p + 28);
 }
 
 static inline void cv_head_put(uint8_t *p, enum cv_packet_type t, uint64_t idx)

@@ -89,15 +89,22 @@ class Node:
         self.public = public(self.private)
         self.plain, self.max_age, self.last, self.links = plain, max_age, 0, links
         self.largest = largest
-        self.instance = int.from_bytes(os.urandom(8), "big")
+        self.begin()
+
+    def begin(self):
+        """A process was started that knows nothing of earlier ones."""
+        self.instance, self.began = int.from_bytes(os.urandom(8), "big"), time.monotonic()
+
+    def up(self):
+        return max(1, min(int((time.monotonic() - self.began) * 1e6), 2**32 - 1))
 
     def stamp(self):
         self.last = max(self.last + 1, time.time_ns() // 1000)
         return self.last
 
     def hello(self, stamp=None, version=1):
-        return struct.pack(">HHIQQI4x", version, self.links, self.max_age, stamp or self.stamp(),
-                           self.instance, self.largest)
+        return struct.pack(">HHIQQII", version, self.links, self.max_age, stamp or self.stamp(),
+                           self.instance, self.largest, self.up())
 
 
 # ---- 3 Records -------------------------------------------------------------
@@ -213,10 +220,10 @@ def check_mac1(packet, receiver):
 
 
 def read_hello(text):
-    version, links, max_age, stamp, instance, largest = struct.unpack(">HHIQQI4x", text)
+    version, links, max_age, stamp, instance, largest, up = struct.unpack(">HHIQQII", text)
     if version != 1:
         raise Dropped("version")
-    return max_age, stamp, instance, links, largest
+    return max_age, stamp, instance, links, largest, up
 
 
 class Initiation:
@@ -313,7 +320,7 @@ class Keys:
     def __init__(self, plain, mine, theirs, sends, receives, hello):
         self.plain, self.mine, self.theirs = plain, mine, theirs
         self.sends, self.receives = sends, receives
-        self.max_age, self.stamp, self.instance, self.links, self.largest = hello
+        self.max_age, self.stamp, self.instance, self.links, self.largest, self.up = hello
         self.number, self.top, self.seen = 0, -1, 0
 
     def seal(self, text, number=None, index=None):

@@ -1142,6 +1142,60 @@ def _():
         through(v, v.session(), 10_000)
 
 
+def next_initiation(sock):
+    """Everything before it is left unread."""
+    sock.settimeout(10)
+    while sock.recv(2000, socket.MSG_PEEK)[0] & ~ref.PLAIN != ref.INITIATION:
+        sock.recv(2000)
+
+
+@check("forward udp: streams that the peer that was started anew cannot have met come to it, others end")
+def _():
+    for plain, case in itertools.product(MODES, ("after", "before", "unsaid", "both")):
+        if plain and case != "after":
+            continue
+        with Forward(plain=plain) as v:
+            s = v.session()
+            old, data = v.app(), os.urandom(100_000)
+            old.sendall(b"hello")
+            s.until(lambda: any(o.ready() == 5 for o in s.streams.values()))
+            s.barrier()
+            early = v.app() if case == "before" else None
+            if early:
+                early.sendall(data[:1000])
+                time.sleep(.01)             # it may have gone to the one that is no more
+            v.node.begin()
+            if case == "unsaid":
+                v.node.up = lambda: 0
+            if case == "both":
+                v.node.began -= 5           # the old one was heard meanwhile
+            time.sleep(.01)
+            new = early or v.app()
+            new.sendall(data[1000 * bool(early):])
+            new.shutdown(socket.SHUT_WR)
+            next_initiation(v.link)
+            s = v.session()
+            if case == "after":
+                s.until(lambda: any(o.ended() for o in s.streams.values()))
+                equal([bytes(o.data) == data for o in s.streams.values()], [True])
+            else:
+                s.barrier()
+                resets(new)
+                equal(len(s.streams), 0)
+            resets(old)
+            through(v, s, 10_000)
+
+
+@check("what a node says of how long it has been up")
+def _():
+    for plain in MODES:
+        begin = time.monotonic()
+        with Forward(plain=plain) as v:
+            time.sleep(.3)
+            s = v.session()
+            true(300_000 <= s.keys.up <= 1e6 * (time.monotonic() - begin), s.keys.up)
+
+
 @check("forward udp: with no word for a long time a stream is held, and goes on")
 def _():
     with Forward() as v:

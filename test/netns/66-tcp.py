@@ -65,6 +65,14 @@ def is_reset(s):
     true(False, f"no reset but {data!r}")
 
 
+def is_over(s):
+    """ended or broken off: its process was killed"""
+    try:
+        equal(s.recv(1), b"")
+    except ConnectionResetError:
+        pass
+
+
 def transfer(sender, receiver, size):
     """bytes of no pattern one way; returns seconds"""
     block, sent = os.urandom(1 << 20), hashlib.blake2b()
@@ -163,14 +171,30 @@ def carry(client, link):
             x.close()
 
 
+def serve():
+    return s.serve(b, url("tcp", b.v4, LINK), url("udp", b.v4, LINK),
+                   peers=("c", "c2", "c3", "c4", "c5", "c6"),
+                   options=("--allow", f"tcp://{LO}:*", "--allow",
+                            f"tcp://{b.v4}:*", "--allow", "tcp://far:*",
+                            "--allow", f"tcp://{LO}:{PROXIED}?proxy=v2"))
+
+
+def goes_on(c):
+    """made before or while the server was started anew"""
+    c.sendall(b"question")
+    t, _ = target.accept()
+    t.settimeout(5)
+    hears(t, b"question")
+    t.sendall(b"answer")
+    t.close()
+    hears(c, b"answer")
+    equal(c.recv(1), b"")
+
+
 with Scene("66", __doc__) as s:
     a, b = s.pair()
     s.hosts_file(b, f"{b.v4} far\n")
-    server = s.serve(b, url("tcp", b.v4, LINK), url("udp", b.v4, LINK),
-                     peers=("c", "c2", "c3", "c4", "c5", "c6"),
-                     options=("--allow", f"tcp://{LO}:*", "--allow",
-                              f"tcp://{b.v4}:*", "--allow", "tcp://far:*",
-                              "--allow", f"tcp://{LO}:{PROXIED}?proxy=v2"))
+    server = serve()
     target = listen(b)
     for link in ("tcp", "udp"):
         client = forward(link)
@@ -277,6 +301,37 @@ with Scene("66", __doc__) as s:
                check=False)
         equal(r.returncode, 2)
         true("write tcp:// here too" in r.stderr, r.stderr)
+
+    with s.check("udp: the server is killed and back: what was open ends, a "
+                 "connection made at once is held"):
+        for _ in range(3):
+            c, t = meet(a, target)
+            c.sendall(b"before")
+            hears(t, b"before")
+            server.kill()
+            server = serve()
+            # the client knows the server's start to a round trip only
+            began = time.monotonic()
+            until(lambda: time.monotonic() - began > 0.01, "time passes")
+            goes_on(a.tcp(LO, IN))
+            is_reset(c)
+            is_over(t)
+
+    with s.check("tcp: the same, and one made while it was away"):
+        other = s.forward(a, url("tcp", LO, 1239), url("tcp", LO, OUT),
+                          url("tcp", b.v4, LINK), key="c2", name="away").up()
+        c, t = meet(a, target, 1239)
+        c.sendall(b"before")
+        hears(t, b"before")
+        server.kill()
+        until(lambda: other.peer()["state"] != "up", "it is away")
+        held = a.tcp(LO, 1239)
+        server = serve()
+        goes_on(held)
+        goes_on(a.tcp(LO, 1239))
+        is_reset(c)
+        is_over(t)
+        other.kill()
 
     with s.check("SIGTERM lets a transfer finish, and accepts nothing more"):
         c, t = meet(a, target)

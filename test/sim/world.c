@@ -212,6 +212,7 @@ void host_start(struct host *h)
 	};
 	if (cv_node_init(n, &h->env, w->cfg.memory, w->cfg.flows))
 		abort();
+	n->began = host_now(h);
 	n->plain = w->cfg.plain;
 	n->max_age = h->max_age;
 	n->accepts = h->no == 0;

@@ -136,6 +136,7 @@ static int init_side(struct pair *p, int i, uint64_t fail_at)
 		x->node.env.user = NULL; /* nothing to clear */
 		return err;
 	}
+	x->node.began = p->now;
 	x->node.plain = p->plain;
 	x->node.accepts = i == B;
 	memset(&x->edge, 0, offsetof(struct edge, data));

@@ -368,6 +368,27 @@ static void test_rest(void **state)
 	assert_false(take(f, 9000, 0));
 }
 
+/* a peer that has heard nothing: from the first byte on, and the end too */
+static void test_again(void **state)
+{
+	struct fix *f = *state;
+	put_all(f, 3000);
+	cv_sndbuf_finish(&f->s);
+	for (int i = 0; i < 3; i++)
+		take(f, 1000, BYTES);
+	lose(f, &f->sent[1]);
+	cv_sndbuf_again(&f->s, &f->env);
+	assert_int_equal(cv_sndbuf_unsent(&f->s), 3000);
+	for (int i = 0; i < 3; i++) {
+		take(f, 1000, BYTES);
+		assert_int_equal(f->sent[3 + i].p.offset, 1000 * i);
+		assert_int_equal(f->sent[3 + i].p.len, 1000);
+		assert_false(f->sent[3 + i].p.again);
+		assert_int_equal(f->sent[3 + i].p.fin, i == 2);
+	}
+	assert_false(cv_sndbuf_wants(&f->s, BYTES));
+}
+
 static void test_windows(void **state)
 {
 	struct fix *f = *state;
@@ -462,6 +483,7 @@ int main(void)
 		T(test_lost_before_fresh),
 		T(test_found_again),
 		T(test_rest),
+		T(test_again),
 		T(test_windows),
 		T(test_end),
 		T(test_empty_stream),

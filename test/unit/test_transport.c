@@ -228,6 +228,58 @@ static void test_restart(void **state)
 	}
 }
 
+enum { SENT_BEFORE, SENT_AFTER, NOT_SENT, BOTH_THERE, CASES };
+
+/* the same, and a stream of which nothing can have come to the old one: it is
+   opened with the new one; all of it arrives there, and once */
+static void test_restart_unmet(void **state)
+{
+	(void)state;
+	for (int what = 0; what < CASES; what++) {
+		bool kept = what == SENT_AFTER || what == NOT_SENT;
+		struct net *n = net_streams();
+		struct pair *p = n->p;
+		struct edge *far = &p->side[B].edge;
+		struct cv_end *old = open_stream(n, 1), *e = NULL;
+		transfer(n, old, 100000);
+		net_run(n, p->now + CV_MS(100));
+		if (what == NOT_SENT)
+			net_hang_up(n, A);
+		if (what == SENT_BEFORE)
+			n->fate = nothing;
+		if (what == SENT_BEFORE || what == NOT_SENT) {
+			e = open_stream(n, 2);
+			streams_write(p, e, 50000);
+			streams_finish(p, e);
+			net_settle(n);
+		}
+		net_run(n, p->now + CV_MS(5));
+		n->fate = NULL;
+		net_restart(n, B);
+		streams_on(p);
+		if (what == BOTH_THERE) /* while its predecessor was heard */
+			p->side[B].node.began -= CV_MS(500);
+		/* it is known to a way's time at best */
+		net_run(n, p->now + n->delay + CV_MS(2));
+		if (!e) {
+			e = open_stream(n, 2);
+			streams_write(p, e, 50000);
+			streams_finish(p, e);
+		}
+		if (what == NOT_SENT)
+			net_dial(n);
+		net_run(n, p->now + CV_SEC(10));
+		assert_true(cv_session_up(p->side[A].s));
+		assert_int_equal(p->side[A].edge.closes, kept ? 1 : 2);
+		assert_int_equal(far->streamed, kept ? 50000 : 0);
+		assert_int_equal(far->fins, kept);
+		if (kept)
+			streams_finish(p, far->last);
+		check_over(n);
+		net_free(n);
+	}
+}
+
 static void test_moves(void **state)
 {
 	struct net *n = net_streams();
@@ -362,6 +414,7 @@ int main(void)
 		cmocka_unit_test(test_plain_datagrams),
 		cmocka_unit_test(test_blackout),
 		cmocka_unit_test(test_restart),
+		cmocka_unit_test(test_restart_unmet),
 		cmocka_unit_test(test_moves),
 		cmocka_unit_test(test_nudge),
 		cmocka_unit_test(test_no_memory),

@@ -370,6 +370,7 @@ static void start_node(struct host *h)
 	};
 	if (cv_node_init(n, &h->env, w->cfg.memory, 1000))
 		abort();
+	n->began = host_now(h);
 	n->plain = w->cfg.plain;
 	n->max_age = CV_MAX_AGE;
 	n->accepts = h->no == 0;
