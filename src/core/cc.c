@@ -5,6 +5,11 @@
 
 #include "core/cc_model.h"
 
+enum cv_cc_kind cv_cc_named(const char *name)
+{
+	return name && !strcmp(name, "cubic") ? CV_CC_CUBIC : CV_CC_RATE;
+}
+
 void cv_cc_init(struct cv_cc *cc, enum cv_cc_kind kind, uint32_t mss,
 	cv_time rtt, cv_time now)
 {

@@ -14,6 +14,9 @@
 
 enum cv_cc_kind { CV_CC_RATE, CV_CC_CUBIC };
 
+/** cv_cc_named() - the kind that ?cc= names; the default if it is NULL */
+enum cv_cc_kind cv_cc_named(const char *name);
+
 /** struct cv_cc_ack - everything one ACK frame brought */
 struct cv_cc_ack {
 	cv_time now;

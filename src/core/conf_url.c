@@ -15,7 +15,7 @@ struct shape {
 
 #define SOCKET_OPTIONS "mark interface cc mptcp"
 
-#define DGRAM_OPTIONS "mark interface"
+#define DGRAM_OPTIONS "mark interface cc"
 
 static const struct shape listen_shape = { "Listen",
 	"tcp udp lan bcast mcast frames+tcp udptunnel+tcp iproxy+udp "
@@ -23,15 +23,17 @@ static const struct shape listen_shape = { "Listen",
 	SOCKET_OPTIONS, false };
 static const struct shape listen_udp_shape = { "Listen", "udp", DGRAM_OPTIONS,
 	false };
-static const struct shape listen_lan_shape = { "Listen", "", "ttl", false };
+static const struct shape listen_lan_shape = { "Listen", "", "ttl cc", false };
 static const struct shape endpoint_lan_shape = { "Endpoint", "", "ttl cc",
 	false };
+static const struct shape listen_iproxy = { "Listen", "", "ttl", false };
+static const struct shape via_iproxy = { "Via", "", "ttl", false };
 static const struct shape via_shape = { "Via", "frames+tcp udptunnel+tcp",
 	SOCKET_OPTIONS " via", true };
 static const struct shape endpoint_shape = { "Endpoint",
 	"tcp udp lan bcast mcast", SOCKET_OPTIONS " connections via", true };
 static const struct shape endpoint_udp_shape = { "Endpoint", "udp",
-	DGRAM_OPTIONS " cc", true };
+	DGRAM_OPTIONS, true };
 static const struct shape from_shape = { "From", "udp tcp", "peer", false };
 static const struct shape from_tcp = { "From", "tcp", SOCKET_OPTIONS " proxy",
 	false };
@@ -130,8 +132,9 @@ static const struct {
 static const char *bad_value(
 	const struct shape *s, const char *key, const char *value)
 {
-	if ((s == &endpoint_udp_shape || s == &endpoint_lan_shape) &&
-		!strcmp(key, "cc"))
+	bool ours = s == &endpoint_udp_shape || s == &endpoint_lan_shape ||
+		    s == &listen_udp_shape || s == &listen_lan_shape;
+	if (ours && !strcmp(key, "cc"))
 		return bad_model(value);
 	for (unsigned i = 0; i < CV_COUNT(options); i++) {
 		if (!strcmp(options[i].key, key))
@@ -218,8 +221,8 @@ static int check_lan(const struct cv_conf_text *t, const struct shape *s,
 }
 
 /* a server's id is needed: it is in every packet */
-static int check_iproxy(
-	const struct cv_conf_text *t, const char *what, struct culvert_diag *d)
+static int check_iproxy(const struct cv_conf_text *t, const struct shape *s,
+	struct culvert_diag *d)
 {
 	struct cv_url u;
 	struct cv_lanurl l = { 0 };
@@ -239,9 +242,9 @@ static int check_iproxy(
 		why = "the server's id belongs in front, such as 67@: from 1 "
 		      "to 4294967294";
 	}
-	return err ? cv_conf_fail(d, err, t->line, "%s = \"%s\": %s", what,
+	return err ? cv_conf_fail(d, err, t->line, "%s = \"%s\": %s", s->what,
 			     t->text, why)
-		   : check_options(t, &listen_lan_shape, &u, d);
+		   : check_options(t, s, &u, d);
 }
 
 /* options differ with what the sockets are */
@@ -249,7 +252,7 @@ static int check_link(const struct cv_conf_text *t, const struct shape *stream,
 	const struct shape *dgram, struct culvert_diag *d)
 {
 	if (cv_lanurl_iproxy(t->text) && stream == &listen_shape)
-		return check_iproxy(t, stream->what, d);
+		return check_iproxy(t, &listen_iproxy, d);
 	if (cv_lanurl_is(t->text))
 		return check_lan(t,
 			dgram == &listen_udp_shape ? &listen_lan_shape
@@ -271,7 +274,7 @@ int cv_conf_url_endpoint(const struct cv_conf_text *t, struct culvert_diag *d)
 int cv_conf_url_via(const struct cv_conf_text *t, struct culvert_diag *d)
 {
 	if (cv_lanurl_iproxy(t->text))
-		return check_iproxy(t, "Via", d);
+		return check_iproxy(t, &via_iproxy, d);
 	return check_url(t, &via_shape, d);
 }
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "core/lanurl.h"
 
+#include "core/cc.h"
+
 #include <string.h>
 
 #define IPROXY "iproxy+"
@@ -112,6 +114,7 @@ int cv_lanurl_parse(
 		err = parse_ttl(&out, cv_url_option(u, "ttl"), why);
 	if (err)
 		return err;
+	out.cc = (uint8_t)cv_cc_named(cv_url_option(u, "cc"));
 	out.port = u->port < 0 ? 0 : (uint16_t)u->port;
 	*l = out;
 	return 0;

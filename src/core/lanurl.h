@@ -27,6 +27,7 @@ struct cv_lanurl {
 	struct cv_addr group; /* of MCAST, port 0 */
 	uint16_t port;        /* 0: not given */
 	uint8_t ttl;          /* of multicast; 0: not given */
+	uint8_t cc;           /* enum cv_cc_kind */
 };
 
 /** cv_lanurl_is() - @text is one of these schemes, or begins with one and ":"

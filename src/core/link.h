@@ -72,6 +72,7 @@ struct cv_link {
 	struct cv_link *port; /* of a datagram link, or NULL */
 	uint32_t mtu;         /* of its interface, bytes; 0: unknown */
 	uint32_t rate_max;    /* bytes a second; 0: any */
+	uint8_t cc;           /* enum cv_cc_kind, of a datagram link */
 
 	/* the node's */
 	struct cv_node *node;

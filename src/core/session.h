@@ -67,7 +67,6 @@ struct cv_session {
 	bool plain, temporary; /* temporary: not from the configuration */
 	bool dials;
 	unsigned allowed; /* links at a time */
-	unsigned cc;      /* enum cv_cc_kind */
 	void *dialer;     /* the shell's, and ... */
 	unsigned rule;    /* ... which of its rules made the session */
 

@@ -108,7 +108,6 @@ void cv_transport_restart(struct cv_transport *t)
 /* what was learnt of a path is void on another */
 static void begin_path(struct cv_transport *t, cv_time now)
 {
-	struct cv_session *s = t->session;
 	cv_time rtt = t->path->rtt;
 	t->rtt = (struct cv_rtt){ 0 };
 	t->rate = (struct cv_rate){ 0 };
@@ -116,7 +115,8 @@ static void begin_path(struct cv_transport *t, cv_time now)
 		cv_rtt_sample(&t->rtt, rtt, 0);
 	cv_loss_init(&t->loss);
 	cv_pmtud_init(&t->pmtud, t->path->link->mtu, now);
-	cv_cc_init(&t->cc, s->cc, t->pmtud.mtu, rtt, now);
+	cv_cc_init(&t->cc, (enum cv_cc_kind)t->path->link->cc, t->pmtud.mtu,
+		rtt, now);
 	cv_pacer_reset(&t->pacer, now);
 }
 

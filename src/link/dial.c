@@ -223,13 +223,6 @@ void cv_dialer_kick(struct cv_dialer *d)
 		kick(&d->slot[i]);
 }
 
-static enum cv_cc_kind model(const struct cv_dialer *d)
-{
-	const char *cc = cv_url_option(&d->url, "cc");
-	return (d->udp || d->lan) && cc && !strcmp(cc, "cubic") ? CV_CC_CUBIC
-								: CV_CC_RATE;
-}
-
 struct cv_dialer *cv_dialer_new(
 	struct cv_loop *l, struct cv_session *s, const struct cv_url *u)
 {
@@ -253,7 +246,6 @@ struct cv_dialer *cv_dialer_new(
 	}
 	s->dials = true;
 	s->allowed = links ? (unsigned)strtoul(links, NULL, 10) : 1;
-	s->cc = model(d);
 	s->dialer = d;
 	d->moves.moved = on_moved;
 	if (d->udp)

@@ -432,6 +432,7 @@ static struct lan *link_new(struct cv_lan_port *p, uint16_t to)
 	l->to = to;
 	l->link.ops = &link_ops;
 	l->link.port = &p->link;
+	l->link.cc = p->link.cc;
 	l->link.mtu = MTU;
 	l->link.remote = (struct cv_addr){ .family = CV_AF_INET6, .port = to };
 	l->link.rate_max = CV_LAN_FLOOD_RATE;
@@ -555,6 +556,7 @@ static struct cv_lan_port *port_new(struct cv_loop *l,
 	cv_list_init(&p->links);
 	p->link.ops = &port_ops;
 	p->link.node = &l->node;
+	p->link.cc = url->cc;
 	p->link.up = cv_now();
 	cv_list_init(&p->link.all);
 	cv_list_init(&p->link.dirty);

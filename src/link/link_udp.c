@@ -10,6 +10,7 @@
  */
 #include "link/link_udp.h"
 
+#include "core/cc.h"
 #include "core/wire.h"
 #include "loop/udp_io.h"
 
@@ -375,6 +376,7 @@ static struct udp *link_new(struct cv_port *p, const struct cv_addr *remote)
 	u->port = p;
 	u->link.ops = &link_ops;
 	u->link.port = &p->link;
+	u->link.cc = p->link.cc;
 	u->link.remote = *remote;
 	u->link.mtu = mtu_to(p, remote);
 	cv_list_init(&u->all);
@@ -513,6 +515,7 @@ static struct cv_port *port_new(struct cv_loop *l, int fd,
 	p->link.ops = &port_ops;
 	p->link.node = &l->node;
 	p->link.local = *at;
+	p->link.cc = (uint8_t)cv_cc_named(cv_url_option(url, "cc"));
 	p->link.up = cv_now();
 	cv_list_init(&p->link.all);
 	cv_list_init(&p->link.dirty);

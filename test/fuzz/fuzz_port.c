@@ -130,8 +130,6 @@ static void set_up_side(int i)
 	x->edge.any = t.forged;
 	if (t.modes & POOR)
 		x->node.pool.max = MEMORY;
-	if (t.modes & CUBIC && x->s)
-		x->s->cc = CV_CC_CUBIC;
 }
 
 static void set_up(struct feed f)
@@ -145,6 +143,7 @@ static void set_up(struct feed f)
 		set_up_side(i);
 	net_init(&t.n, &t.p);
 	t.n.fate = fate;
+	t.n.cc = t.modes & CUBIC ? CV_CC_CUBIC : CV_CC_RATE;
 	net_up(&t.n);
 }
 

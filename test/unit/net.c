@@ -91,6 +91,7 @@ static struct net_link *new_link(struct port *port, const struct cv_addr *to)
 	l->port = port;
 	l->link.ops = &link_ops;
 	l->link.port = &port->link;
+	l->link.cc = port->net->cc;
 	l->link.remote = *to;
 	l->link.local = port->net->addr[port->side];
 	l->link.mtu = port->net->said_mtu;

@@ -42,6 +42,7 @@ struct net {
 	uint32_t mtu;      /* larger ones are lost, IP and UDP included */
 	uint32_t device;   /* of the interface, which refuses larger ones */
 	uint32_t said_mtu; /* of links to come: what is known of that */
+	uint8_t cc;        /* of these: enum cv_cc_kind */
 	uint64_t sent, lost;
 	uint64_t bytes[2]; /* sent by each, payload of UDP */
 	unsigned idle;     /* turns of the clock in which nothing happened */

@@ -294,9 +294,9 @@ static void test_datagram_links(void **state)
 		const char *listen;        /* likewise */
 	} c[] = {
 		{ "mark=7&interface=eth0", NULL, NULL },
-		{ "cc=rate", NULL, "unknown option \"cc\"" },
-		{ "cc=cubic", NULL, "known here: mark interface" },
-		{ "cc=bbr", "?cc= is rate or cubic", "unknown option" },
+		{ "cc=rate", NULL, NULL },
+		{ "cc=cubic", NULL, NULL },
+		{ "cc=bbr", "?cc= is rate or cubic", "?cc= is rate or cubic" },
 		{ "connections=2", "?connections= is for tcp://",
 			"unknown option" },
 		{ "mptcp=yes", "known here: mark interface cc",
@@ -440,6 +440,7 @@ static void test_iproxy(void **state)
 	refuse(V1 "iproxy+bcast://67@?cc=rate", 5, "unknown option \"cc\"");
 	refuse(V1 "iproxy+mcast://67@10.0.0.1", 5, "a multicast group");
 	refuse(V1_OUT "iproxy+bcast://", 5, no_id);
+	refuse(V1_OUT "iproxy+lan://67@?cc=rate", 5, "Via = ");
 }
 
 static void test_what_iproxy_carries(void **state)

@@ -112,10 +112,10 @@ static bool lossy(struct net *n, struct parcel *x)
 static void test_lossy(void **state)
 {
 	(void)state;
-	for (unsigned cc = 0; cc < 2; cc++) {
+	for (uint8_t cc = 0; cc < 2; cc++) {
 		struct net *n = net_new(false);
 		streams_on(n->p);
-		n->p->side[A].s->cc = cc;
+		n->cc = cc;
 		net_up(n);
 		n->fate = lossy;
 		struct cv_end *e = open_stream(n, 1);

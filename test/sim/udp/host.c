@@ -202,6 +202,7 @@ static struct udp *link_new(struct host *h, const struct cv_addr *remote)
 	u->link.port = &h->port;
 	u->link.remote = *remote;
 	u->link.mtu = h->w->cfg.device;
+	u->link.cc = (uint8_t)h->w->cfg.cc;
 	u->writable.fire = on_writable;
 	cv_list_init(&u->all);
 	cv_list_append(&h->links, &u->all);
@@ -345,7 +346,6 @@ static void add_session(struct host *h, struct host *peer)
 	snprintf(s->name, sizeof s->name, "host%u", peer->no);
 	if (w->cfg.psk)
 		memset(s->psk, 0x5a + (int)(h->no + peer->no), CV_KEY);
-	s->cc = w->cfg.cc;
 	s->dials = h->no != 0;
 	if (s->dials)
 		s->allowed = 1;
