@@ -32,6 +32,7 @@ count() {
 	bad=$(grep -c '^not ok ' "$1")
 	# a test that crashed or timed out has no line that says so
 	[ "$2" -eq 0 ] || [ "$bad" -gt 0 ] || bad=1
+	[ "$2" -eq 0 ] || [ -s "$failures" ] || echo "see $1" >>"$failures"
 	passed=$((passed + ok)) failed=$((failed + bad))
 }
 
@@ -54,6 +55,7 @@ pass() {
 	# all of it once: one test installs it; else what these tests need
 	[ "$dir" != "$build" ] || ninja -C "$dir" --quiet || {
 		failed=$((failed + 1))
+		echo "$dir does not build: see above" >>"$failures"
 		return
 	}
 	# many mostly wait: more at once than there are processors

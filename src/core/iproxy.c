@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-enum { VERSION = 1, WORD = 4 };
+enum { VERSION = 1, WORD = 4, PATIENCE = 3 };
 
 /* --- packets --- */
 
@@ -172,12 +172,19 @@ static unsigned arrived(
 		c->owes |= (int32_t)(x->offset - c->expected) < 0;
 		return 0;
 	}
-	if (x->len > room)
+	if (x->len > room) {
+		c->owes = true; /* a sign of life: it comes again */
 		return 0;
+	}
 	c->expected += fin ? 1 : x->len;
 	c->fin_seen = fin;
 	c->owes = true;
 	return fin ? CV_IPROXY_ENDED : CV_IPROXY_GOT;
+}
+
+unsigned cv_iproxy_in_vain(const struct cv_iproxy *c)
+{
+	return c->quiet > PATIENCE ? c->quiet : 0;
 }
 
 bool cv_iproxy_closed(const struct cv_iproxy *c)
@@ -205,6 +212,7 @@ unsigned cv_iproxy_input(struct cv_iproxy *c, const struct cv_iproxy_packet *x,
 	if (x->flags == CV_IPROXY_GONE)
 		return forgotten(c);
 	c->heard = now;
+	c->quiet = 0;
 	if (c->opening)
 		c->sends = 0; /* those were not of what is held */
 	c->opening = false;
@@ -271,6 +279,7 @@ bool cv_iproxy_output(
 			x->len = c->held;
 		}
 		c->sends++;
+		c->quiet++;
 		c->sent = now;
 		return true;
 	}

@@ -69,6 +69,7 @@ struct cv_iproxy {
 	bool client_end;     /* it opens the connection */
 	bool opening;        /* the other end has not answered yet */
 	unsigned sends;      /* of what is under way */
+	unsigned quiet;      /* sends since something came in */
 	cv_time sent;        /* the last of them */
 	cv_time srtt, rttvar, resend;
 	/* in */
@@ -106,6 +107,10 @@ void cv_iproxy_finish(struct cv_iproxy *);
 /** cv_iproxy_alive() - say KEEPALIVE now, unless it is closed: the way to the
  * other end may be another */
 void cv_iproxy_alive(struct cv_iproxy *);
+
+/** cv_iproxy_in_vain() - how often something was sent, and again, since the
+ * other end was heard, if that is more than three times; or 0 */
+unsigned cv_iproxy_in_vain(const struct cv_iproxy *);
 
 /**
  * cv_iproxy_input() - A packet of this connection

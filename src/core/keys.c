@@ -49,14 +49,15 @@ static void make_orphan(struct cv_node *n, struct cv_flow *f)
 
 /*
  * The latest moment at which this instance of the peer can have begun; 0: it
- * does not say, or it was there while its predecessor was heard: of the two
- * either may have got what we sent, or one of our clocks stood still.
+ * does not say, or it was there while its predecessor was heard: either of the
+ * two may have got what we sent, or one of our clocks stood still.  That there
+ * is one instance at a time is taken for granted otherwise.
  */
 static cv_time began(const struct cv_keys *k)
 {
 	cv_time up = k->hello.up;
 	cv_time at = k->born > up ? k->born - up : 0;
-	return up && at >= k->heard ? at : 0;
+	return up && at >= k->session->rx_at ? at : 0;
 }
 
 /* the peer was restarted: it has forgotten our flows, and its own are gone */
@@ -77,7 +78,8 @@ static void check_instance(struct cv_session *s, const struct cv_keys *k)
 		l = next) {
 		struct cv_flow *f = CV_CONTAINER(l, struct cv_flow, peers);
 		next = l->next;
-		if (f->stream && cv_stream_unmet(f->stream, began(k))) {
+		if (f->stream &&
+			cv_stream_unmet(f->stream, began(k), k->begun)) {
 			cv_stream_again(f->stream, k->born);
 			continue;
 		}
@@ -148,7 +150,7 @@ int cv_keys_install(
 	k->from = a->from;
 	k->first = s->number;
 	k->born = now;
-	k->heard = s->rx_at;
+	k->begun = a->initiator ? s->hs_sent : now;
 	cv_htab_add(&node->by_index, &k->by_index, a->index);
 	if (a->initiator) {
 		/* the response proved that the responder has them */

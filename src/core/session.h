@@ -42,7 +42,7 @@ struct cv_keys {
 	struct cv_replay replay;
 	struct cv_hello hello; /* the peer's */
 	cv_time born;
-	cv_time heard;  /* when something came in last by then, or 0 */
+	cv_time begun;  /* when the initiation left, or came */
 	unsigned links; /* that both ends allow */
 	bool fresh;     /* agreed on a link that the session did not have */
 	bool confirmed; /* something came in under them */

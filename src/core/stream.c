@@ -96,7 +96,7 @@ void cv_stream_wake(struct cv_stream *st, cv_time now)
 	cv_stream_turn(st);
 	cv_session_open(s, st->end);
 	if (!st->asked && st->end->side && st->flow->epoch == s->epoch)
-		st->asked = now;
+		st->asked = now ? now : 1;
 	if (!s->links)
 		cv_session_want(s, now);
 	cv_session_wake(s, now);
@@ -300,13 +300,14 @@ void cv_stream_lost(
 	cv_stream_wake(st, now);
 }
 
-bool cv_stream_unmet(const struct cv_stream *st, cv_time began)
+bool cv_stream_unmet(const struct cv_stream *st, cv_time began, cv_time until)
 {
 	bool heard = st->flow->state == CV_FLOW_OPEN || st->rx.highest ||
 		     st->rx.final != UINT64_MAX || st->taken || st->tx.base ||
 		     st->tx.acked.count;
 	return st->transport && st->end->side && !heard &&
-	       (!st->asked || (began && began <= st->asked));
+	       (!st->asked ||
+		       (began && began <= st->asked && st->asked <= until));
 }
 
 void cv_stream_again(struct cv_stream *st, cv_time now)

@@ -103,13 +103,13 @@ void cv_stream_lost(struct cv_stream *, const struct cv_part *, cv_time now);
 
 /**
  * cv_stream_unmet() - Whether a peer that was restarted has not met it before
- * @began:	the latest moment at which the new one can have begun; 0:
- * unknown
+ * @began:	when the new one has begun, at the latest; 0: unknown
+ * @until:	what was sent by then would have been answered by now
  *
- * True if this end opened it and nothing was sent of it before @began: whoever
- * was there earlier cannot have handed its bytes on.
+ * True if this end opened it and sent nothing of it, or all of it in between:
+ * whoever was there before @began cannot have handed its bytes on.
  */
-bool cv_stream_unmet(const struct cv_stream *, cv_time began);
+bool cv_stream_unmet(const struct cv_stream *, cv_time began, cv_time until);
 
 /** cv_stream_again() - such a one is opened anew, and all of it sent again */
 void cv_stream_again(struct cv_stream *, cv_time now);

@@ -8,24 +8,35 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { LOUDER = 3 }; /* repetitions after which every way is tried again */
+enum {
+	SEEKS = 8
+}; /* sends after which a server looks for its client no more */
 
 static struct ev_loop *ev_of(const struct cv_iproxy_pipe *p)
 {
 	return p->port->loop->ev;
 }
 
+/* a server looks for its client, if that ever took anything, and not for long:
+   what the clock does not repeat goes where the client was */
+static bool seeks(const struct cv_iproxy *c, const struct cv_iproxy_packet *x)
+{
+	return x->flags != CV_IPROXY_ACK && c->next &&
+	       cv_iproxy_in_vain(c) <= SEEKS;
+}
+
 static void emit(struct cv_iproxy_pipe *p, const struct cv_iproxy_packet *x)
 {
 	const struct cv_iproxy *c = p->conn;
-	bool alive =
-		c->sends <= LOUDER && cv_now() - c->heard < CV_IPROXY_KEEPALIVE;
-	if (p->heard && alive)
-		cv_iproxy_port_answer(p->port, x, &p->from);
-	else if (p->port->serves)
+	bool vain = cv_iproxy_in_vain(c);
+	bool silent = cv_now() - c->heard >= CV_IPROXY_KEEPALIVE;
+	bool client = !p->port->serves;
+	if (client && (!p->heard || vain || silent))
+		cv_iproxy_port_call(p->port, x);
+	else if (!client && vain && seeks(c, x))
 		cv_iproxy_port_seek(p->port, x, &p->from);
 	else
-		cv_iproxy_port_call(p->port, x);
+		cv_iproxy_port_answer(p->port, x, &p->from);
 }
 
 static void over(struct cv_iproxy_pipe *p, bool closed)

@@ -96,7 +96,10 @@ static bool input(struct cv_lan_user *user, const struct cv_lan_msg *m)
 		uint32_t len = left < f->seg ? left : f->seg;
 		if (f->data[off]) /* none of culvert's begins with 0 */
 			return ours;
-		if (!cv_iproxy_read(&x, f->data + off, len)) {
+		/* a server's own, or one that would have it speak to itself */
+		bool echo =
+			p->serves && m->way.addr.port == cv_lan_port(p->lan);
+		if (!echo && !cv_iproxy_read(&x, f->data + off, len)) {
 			ours |= p->input(p, &x, &m->way);
 			continue;
 		}

@@ -40,8 +40,8 @@ void cv_iproxy_port_close(struct cv_iproxy_port *);
 void cv_iproxy_port_call(
 	struct cv_iproxy_port *, const struct cv_iproxy_packet *);
 
-/** cv_iproxy_port_seek() - a packet to a client that may not be heard by where
- * one came from any more: there, and to its port by every interface */
+/** cv_iproxy_port_seek() - a packet to a client that may be where one came from
+ * no more: there, and to its port by every way that there is */
 void cv_iproxy_port_seek(struct cv_iproxy_port *,
 	const struct cv_iproxy_packet *, const struct cv_lan_way *from);
 

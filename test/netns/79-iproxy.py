@@ -30,12 +30,12 @@ def packet(flags, client, server=SID, offset=0, data=b""):
     return struct.pack("!I", total) + body
 
 
-def socket_on(host, dev="eth0"):
+def socket_on(host, dev="eth0", port=0):
     with host:
         u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     u.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
     u.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, dev.encode())
-    u.bind(("0.0.0.0", 0))
+    u.bind(("0.0.0.0", port))
     u.settimeout(2)
     s.sockets.append(u)
     return u
@@ -201,6 +201,12 @@ with Scene("79", __doc__) as s:
             true(False, f"an answer: {u.recv(2000)}")
         except TimeoutError:
             pass
+    with s.check("what comes from a server's own port is nobody's: it would "
+                 "speak to itself"):
+        u, bad = socket_on(a, port=PORT), server.dropped("malformed")
+        u.sendto(packet(ALIVE, 11), (b.v4, PORT))
+        until(lambda: server.dropped("malformed") == bad + 1, "it is dropped")
+        equal(server.show()["foreign"], 0)
     with s.check("ends and resets are as the programs made them"):
         for n, how in enumerate(("half", "reset", "nobody")):
             to, port = OUT + n, WEB + 1 + n

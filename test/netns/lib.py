@@ -47,6 +47,14 @@ LO6 = "::1"
 libc = ctypes.CDLL(None, use_errno=True)
 
 
+@contextlib.contextmanager
+def alone(what):
+    """no other test does it at the same time"""
+    with open(f"/run/lock/culvert-{what}", "w") as f:
+        fcntl.flock(f, fcntl.LOCK_EX)
+        yield
+
+
 class Process:
     """a program on a host, and what it prints"""
 
@@ -311,11 +319,12 @@ class Scene:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(int(pid), signal.SIGKILL)
             sh("ip", "netns", "del", ns, check=False)
-            shutil.rmtree(f"/etc/netns/{ns}", ignore_errors=True)
+            with alone("etc"):
+                shutil.rmtree(f"/etc/netns/{ns}", ignore_errors=True)
+                with contextlib.suppress(OSError):
+                    os.rmdir("/etc/netns")  # if nobody has something there
         for path in glob.glob(f"/run/culvert/{self.prefix}*.sock"):
             os.unlink(path)
-        with contextlib.suppress(OSError):
-            os.rmdir("/etc/netns")  # if nobody else has something there
 
     # --- checks ---
 
@@ -387,7 +396,8 @@ class Scene:
     def etc(self, host, name, text):
         """a file that programs on @host find in /etc; may be changed later"""
         folder = f"/etc/netns/{host.ns}"
-        os.makedirs(folder, exist_ok=True)
+        with alone("etc"):
+            os.makedirs(folder, exist_ok=True)
         # in place, for it is mounted over the other one
         with open(os.path.join(folder, name), "w") as f:
             f.write(text)

@@ -363,8 +363,9 @@ static void who_has_no_room_takes_nothing(void **state)
 	while (step(&w, CV_SEC(10)))
 		;
 	assert_int_equal(w.side[1].got, 0);
-	/* at last once a second */
+	/* at last once a second, and that it comes is told */
 	assert_in_range(w.side[0].packets, 10, 20);
+	assert_int_equal(cv_iproxy_in_vain(&w.side[0].c), 0);
 	w.side[1].room = CV_IPROXY_DATA;
 	run(&w);
 }
