@@ -8,9 +8,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum {
-	SEEKS = 8
-}; /* sends after which a server looks for its client no more */
+/* sends after which a server looks for its client no more */
+enum { SEEKS = 8 };
 
 static struct ev_loop *ev_of(const struct cv_iproxy_pipe *p)
 {

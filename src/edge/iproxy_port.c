@@ -33,24 +33,30 @@ static void resolved(
 			p->host, why);
 }
 
-void cv_iproxy_port_call(
-	struct cv_iproxy_port *p, const struct cv_iproxy_packet *x)
+/* nothing if it is of one address */
+static void cast(struct cv_iproxy_port *p, const struct cv_iproxy_packet *x,
+	uint16_t port)
 {
 	struct cv_lan_way way[WAYS];
 	uint8_t bytes[CV_IPROXY_MAX];
 	size_t len = cv_iproxy_write(x, bytes);
-	unsigned n = 0;
-	if (p->kinds) {
-		n = cv_lan_casts(p->lan, p->kinds, p->to, way, WAYS);
-	} else if (p->server.family) {
-		way[n] = (struct cv_lan_way){ .kind = CV_LAN_UNICAST,
-			.addr = p->server };
-		way[n++].addr.port = p->to;
-	} else if (!p->query) {
-		p->query = cv_resolve(p->loop, p->host, resolved, p);
-	}
+	unsigned n = cv_lan_casts(p->lan, p->kinds, port, way, WAYS);
 	for (unsigned i = 0; i < n; i++)
 		send_by(p, &way[i], bytes, len);
+}
+
+void cv_iproxy_port_call(
+	struct cv_iproxy_port *p, const struct cv_iproxy_packet *x)
+{
+	struct cv_lan_way way = { .kind = CV_LAN_UNICAST, .addr = p->server };
+	uint8_t bytes[CV_IPROXY_MAX];
+	way.addr.port = p->to;
+	if (p->kinds)
+		cast(p, x, p->to);
+	else if (p->server.family)
+		send_by(p, &way, bytes, cv_iproxy_write(x, bytes));
+	else if (!p->query)
+		p->query = cv_resolve(p->loop, p->host, resolved, p);
 }
 
 void cv_iproxy_port_answer(struct cv_iproxy_port *p,
@@ -73,15 +79,8 @@ void cv_iproxy_port_answer(struct cv_iproxy_port *p,
 void cv_iproxy_port_seek(struct cv_iproxy_port *p,
 	const struct cv_iproxy_packet *x, const struct cv_lan_way *from)
 {
-	struct cv_lan_way way[WAYS];
-	uint8_t bytes[CV_IPROXY_MAX];
-	size_t len = cv_iproxy_write(x, bytes);
-	unsigned n = 0;
 	cv_iproxy_port_answer(p, x, from);
-	if (p->kinds)
-		n = cv_lan_casts(p->lan, p->kinds, from->addr.port, way, WAYS);
-	for (unsigned i = 0; i < n; i++)
-		send_by(p, &way[i], bytes, len);
+	cast(p, x, from->addr.port);
 }
 
 static bool input(struct cv_lan_user *user, const struct cv_lan_msg *m)

@@ -494,7 +494,7 @@ def _():
         v.session()
 
 
-@check("serve: unused fields of a hello and an idle mac2 do not matter")
+@check("serve: a hello full of the largest values and an idle mac2 do no harm")
 def _():
     with Serve() as v:
         node = v.nodes[0]
