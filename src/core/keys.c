@@ -60,6 +60,16 @@ static cv_time began(const struct cv_keys *k)
 	return up && at >= k->session->rx_at ? at : 0;
 }
 
+static void restart_stream(
+	struct cv_session *s, const struct cv_keys *k, struct cv_stream *st)
+{
+	if (cv_stream_unmet(st, began(k), k->begun))
+		cv_stream_again(st, k->born);
+	else
+		cv_flow_close(
+			s->node, st->flow, st->end, CV_RESET_ABORTED, s->rx_at);
+}
+
 /* the peer was restarted: it has forgotten our flows, and its own are gone */
 static void check_instance(struct cv_session *s, const struct cv_keys *k)
 {
@@ -78,14 +88,8 @@ static void check_instance(struct cv_session *s, const struct cv_keys *k)
 		l = next) {
 		struct cv_flow *f = CV_CONTAINER(l, struct cv_flow, peers);
 		next = l->next;
-		if (f->stream &&
-			cv_stream_unmet(f->stream, began(k), k->begun)) {
-			cv_stream_again(f->stream, k->born);
-			continue;
-		}
 		if (f->stream) {
-			cv_flow_close(s->node, f, cv_flow_end_in(f, s),
-				CV_RESET_ABORTED, s->rx_at);
+			restart_stream(s, k, f->stream);
 			continue;
 		}
 		orphans |= f->end[0].session == s;

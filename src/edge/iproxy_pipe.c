@@ -20,19 +20,23 @@ static struct ev_loop *ev_of(const struct cv_iproxy_pipe *p)
    what the clock does not repeat goes where the client was */
 static bool seeks(const struct cv_iproxy *c, const struct cv_iproxy_packet *x)
 {
-	return x->flags != CV_IPROXY_ACK && c->next &&
-	       cv_iproxy_in_vain(c) <= SEEKS;
+	unsigned vain = cv_iproxy_in_vain(c);
+	return x->flags != CV_IPROXY_ACK && c->next && vain && vain <= SEEKS;
+}
+
+/* a client calls the server until that is heard, and when it is no more */
+static bool calls(const struct cv_iproxy_pipe *p)
+{
+	return !p->heard || cv_iproxy_in_vain(p->conn) ||
+	       cv_now() - p->conn->heard >= CV_IPROXY_KEEPALIVE;
 }
 
 static void emit(struct cv_iproxy_pipe *p, const struct cv_iproxy_packet *x)
 {
-	const struct cv_iproxy *c = p->conn;
-	bool vain = cv_iproxy_in_vain(c);
-	bool silent = cv_now() - c->heard >= CV_IPROXY_KEEPALIVE;
-	bool client = !p->port->serves;
-	if (client && (!p->heard || vain || silent))
+	bool serves = p->port->serves;
+	if (!serves && calls(p))
 		cv_iproxy_port_call(p->port, x);
-	else if (!client && vain && seeks(c, x))
+	else if (serves && seeks(p->conn, x))
 		cv_iproxy_port_seek(p->port, x, &p->from);
 	else
 		cv_iproxy_port_answer(p->port, x, &p->from);

@@ -90,14 +90,13 @@ static bool input(struct cv_lan_user *user, const struct cv_lan_msg *m)
 	const struct cv_frame *f = &m->train;
 	struct cv_iproxy_packet x;
 	bool ours = false;
+	/* a server's own, or one that would have it speak to itself */
+	bool echo = p->serves && m->way.addr.port == cv_lan_port(p->lan);
 	for (uint32_t off = 0; off < f->len; off += f->seg) {
 		uint32_t left = f->len - off;
 		uint32_t len = left < f->seg ? left : f->seg;
 		if (f->data[off]) /* none of culvert's begins with 0 */
 			return ours;
-		/* a server's own, or one that would have it speak to itself */
-		bool echo =
-			p->serves && m->way.addr.port == cv_lan_port(p->lan);
 		if (!echo && !cv_iproxy_read(&x, f->data + off, len)) {
 			ours |= p->input(p, &x, &m->way);
 			continue;
